@@ -1,0 +1,48 @@
+/**
+ * The one error table. A failure that an operator or an embedding program may meet has a code here, and
+ * `docs/errors.md` lists each of them (a test fails when the two differ). Failures are told apart by code,
+ * never by message text.
+ */
+export const errorTable = {
+  CONFIG_INVALID:
+    'The configuration has unknown keys, bad values or contradictions; each is listed with its path.',
+  CONFIG_UNREADABLE: 'The configuration file is missing, unreadable or not YAML.',
+  ADDRESS_IN_USE: 'Another process listens on the address of a listener.',
+  ADDRESS_UNAVAILABLE: 'The address of a listener does not belong to this machine, or needs more rights.',
+  TLS_FILE_INVALID: 'A certificate, key or CA file is missing, unreadable, or does not fit the others.',
+  STORE_LOCKED: 'Another process has the data directory open.',
+  STORE_DAMAGED: 'The store cannot be read back; it has to be repaired or restored.',
+  STORE_VERSION: 'The store was written by a version of the gateway that this one cannot read.',
+  STORE_UNWRITABLE: 'The store cannot write: the disk is full, read-only or failing.',
+  STORE_CLOSED: 'The store was used before it was opened or after it was closed.',
+  STORE_BUSY: 'The store has as many writes waiting as it may; the sender has to try again.',
+  QUOTA_EXCEEDED: 'A configured bound was reached (retained messages, queued messages, subscriptions).',
+  SESSION_TAKEN: 'The session belongs to a newer connection; a write of the former owner was refused.',
+  KEYS_UNREADABLE: 'A key file or key set for tokens cannot be read, fetched or used.',
+  BRIDGES_INVALID:
+    'The bridges file has unknown keys, bad values or templates; each is listed with its path.',
+  PROFILE_INVALID: 'A simulator profile has unknown keys or bad values; each is listed with its path.',
+  BROKER_UNREACHABLE: 'A command could not reach the broker it was pointed at.',
+} as const
+
+export type ErrorCode = keyof typeof errorTable
+
+export interface ErrorDetails {
+  /** What the reader can do about it, as one sentence. */
+  readonly hint?: string
+  readonly cause?: unknown
+}
+
+export class GatewayError extends Error {
+  override readonly name = 'GatewayError'
+  readonly hint: string | undefined
+
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    details: ErrorDetails = {},
+  ) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause })
+    this.hint = details.hint
+  }
+}

@@ -1,0 +1,159 @@
+import type { GatewayError } from './errors.js'
+import type { Message } from './message.js'
+import type { Delivery, Subscription } from './subscription.js'
+import type { Readiness } from './service.js'
+
+/**
+ * What has to outlive a connection, a process or (with Redis) a machine: sessions with their subscriptions and
+ * queues, retained messages, wills, and the packet identifiers of QoS 2 publishes that wait for their PUBREL.
+ *
+ * Guarantee: once the callback of a write has been called without an error, the write survives the end of the
+ * process; with `sync` on it survives the loss of power too. The memory store keeps the order and the atomicity
+ * of the interface, and survives nothing.
+ *
+ * Order: writes become visible, and their callbacks are called, in the order of the calls, whatever their kind.
+ * Implementations commit together what one tick of the event loop brings. A callback may be called before the
+ * call returns. What is waiting to be written is bounded; beyond the bound a write fails with `STORE_BUSY`.
+ */
+export interface Store {
+  readonly kind: 'memory' | 'level' | 'redis'
+
+  /** Rejects with STORE_LOCKED, STORE_DAMAGED, STORE_VERSION or STORE_UNWRITABLE. */
+  open(): Promise<void>
+  /** Writes what is waiting, then releases everything. Later calls fail with STORE_CLOSED. */
+  close(): Promise<void>
+  /** Not ready while writes fail (disk full, Redis away), with the reason in words for an operator. */
+  readiness(): Readiness
+
+  /** Every stored session, once each, in no order; read at the start to fill the router and the expiry wheel. */
+  sessions(): AsyncIterable<SessionRecord>
+
+  /**
+   * Opens the session of a client id for one connection, and makes any earlier handle of that id invalid (its
+   * writes fail with SESSION_TAKEN). `cleanStart` discards what is stored first [MQTT-3.1.2-4].
+   * The caller makes sure that calls for one client id do not overlap.
+   */
+  openSession(clientId: string, options: OpenOptions): Promise<StoredSession>
+  /** Discards the session and all that belongs to it, whoever has it open. Does nothing when there is none. */
+  discardSession(clientId: string): Promise<void>
+
+  /**
+   * Takes responsibility for a message, atomically: retained message, queue entries of all recipients and the
+   * QoS 2 packet identifier are written together or not at all.
+   */
+  accept(accept: Accept, done: AcceptDone): void
+
+  /** Retained messages that match the filter and have not expired, in chunks of at most 256. */
+  retained(filter: string): AsyncIterable<readonly Message[]>
+  readonly retainedCount: number
+
+  /** Keeps the will of a client, replacing an earlier one of the same id. */
+  putWill(clientId: string, will: StoredWill): Promise<void>
+  deleteWill(clientId: string): Promise<void>
+  /** Wills that a former process left behind; read at the start. */
+  wills(): AsyncIterable<readonly [clientId: string, will: StoredWill]>
+}
+
+export interface OpenOptions {
+  readonly cleanStart: boolean
+  /** Seconds; 0xFFFFFFFF: never. Above zero, else there is nothing to store. */
+  readonly expiryInterval: number
+}
+
+export interface SessionRecord {
+  readonly clientId: string
+  readonly subscriptions: readonly Subscription[]
+  /** Seconds; 0xFFFFFFFF: never. */
+  readonly expiryInterval: number
+  /** Milliseconds since the epoch; undefined while a connection has the session open, or when it never expires. */
+  readonly expiresAt: number | undefined
+}
+
+/** A session in the hands of one connection. Every write is refused with SESSION_TAKEN once another one has opened it. */
+export interface StoredSession {
+  readonly clientId: string
+  /** Whether there was something stored (CONNACK Session Present). */
+  readonly present: boolean
+  readonly subscriptions: readonly Subscription[]
+  /** Packet identifiers of QoS 2 publishes of the client that were accepted and not yet released. */
+  readonly incoming: ReadonlySet<number>
+  /** Every queued entry has a sequence number above this one. Starts at 0. */
+  readonly settledUpTo: number
+
+  /** Stores or replaces subscriptions (by filter and share). */
+  subscribe(subscriptions: readonly Subscription[]): Promise<void>
+  unsubscribe(subscriptions: readonly Pick<Subscription, 'filter' | 'share'>[]): Promise<void>
+  /** A new expiry interval, from CONNECT or DISCONNECT. */
+  setExpiryInterval(seconds: number): Promise<void>
+
+  /** Queues one message for this session alone (retained messages on subscribe). */
+  enqueue(
+    message: Message,
+    delivery: Delivery,
+    done: (error: GatewayError | undefined, sequence: number | undefined) => void,
+  ): void
+  /** Entries after `sequence`, in order, at most so many and (except for the first) so many payload bytes. */
+  read(afterSequence: number, limit: ReadLimit): Promise<readonly QueueEntry[]>
+  /** The receiver has the message: removes the entry. Settling what is gone is no error. */
+  settle(sequence: number, done: WriteDone): void
+  /** PUBREC has come: what is left to send is PUBREL. The body may be forgotten. */
+  release(sequence: number, done: WriteDone): void
+  /** PUBREL has come: the packet identifier is free again. */
+  forgetIncoming(packetId: number, done: WriteDone): void
+  /** Entries in the queue. */
+  readonly queued: number
+
+  /** The connection is gone: the session expires at `expiresAt` (milliseconds since the epoch; undefined: never). */
+  close(expiresAt: number | undefined): Promise<void>
+}
+
+export interface ReadLimit {
+  readonly messages: number
+  readonly bytes: number
+}
+
+export interface QueueEntry {
+  /** 1 upwards without gaps, in the order of acceptance; entries that expired or were evicted leave gaps. */
+  readonly sequence: number
+  readonly delivery: Delivery
+  /** Undefined once released. */
+  readonly message: Message | undefined
+}
+
+export interface Accept {
+  readonly message: Message
+  /** Sessions that keep the message in their queues; a session that no longer exists is passed over. */
+  readonly recipients: readonly Recipient[]
+  /** Whether the message becomes (empty payload: removes) the retained message of its topic. */
+  readonly retain: boolean
+  /** QoS 2 from a durable session: stored in the same write, so that a resend is recognised after a restart. */
+  readonly incoming: { readonly session: StoredSession; readonly packetId: number } | undefined
+}
+
+export interface Recipient {
+  readonly clientId: string
+  readonly delivery: Delivery
+}
+
+/** Sequence numbers in the order of the recipients; undefined: not queued (session gone, or full and refusing). */
+export type AcceptDone = (error: GatewayError | undefined, sequences: readonly (number | undefined)[]) => void
+export type WriteDone = (error: GatewayError | undefined) => void
+
+export interface StoredWill {
+  readonly message: Message
+  /** Seconds after the connection ended (MQTT 5, 3.1.3.2.2). */
+  readonly delayInterval: number
+  /** Set when the connection has ended and the delay runs, milliseconds since the epoch. */
+  readonly dueAt: number | undefined
+}
+
+/** Bounds of what a store keeps. */
+export interface StoreLimits {
+  /** Queue of one session. */
+  readonly queuedMessages: number
+  readonly queuedBytes: number
+  /** What happens to a message for a full queue: it is not queued, or the oldest make room. Both are counted. */
+  readonly whenFull: 'refuse-new' | 'drop-oldest'
+  readonly retainedMessages: number
+  readonly retainedBytes: number
+}

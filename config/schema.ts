@@ -1,0 +1,298 @@
+import { z } from 'zod'
+
+/**
+ * The configuration: one schema gives the types, the checks, `docs/configuration.md` and `config/schema.json`.
+ * `describe` texts are the reference page; they say unit and range.
+ */
+
+const port = z.int().min(0).max(65_535)
+const host = z.string().min(1).default('127.0.0.1')
+const seconds = z.number().positive()
+const bytes = z.int().positive()
+
+const tls = z.strictObject({
+  certFile: z.string().describe('PEM file with the certificate chain.'),
+  keyFile: z.string().describe('PEM file with the private key.'),
+  caFile: z
+    .string()
+    .optional()
+    .describe('PEM file with the authorities that client certificates are checked against.'),
+  clientCert: z
+    .enum(['none', 'optional', 'required'])
+    .default('none')
+    .describe('Whether clients are asked for a certificate. `optional` and `required` need `caFile`.'),
+})
+
+const listenerCommon = {
+  name: z
+    .string()
+    .regex(/^[a-z0-9-]+$/)
+    .describe('Name in logs and metrics; unique.'),
+  host: host.describe(
+    'Address to listen on. Another address than loopback needs authentication or `auth.anonymous: always`.',
+  ),
+  port: port.describe('TCP port, 0 for a free one.'),
+  maxConnections: z
+    .int()
+    .positive()
+    .default(100_000)
+    .describe('Connections at a time; further ones are refused.'),
+}
+
+const webSocketCommon = {
+  path: z.string().startsWith('/').default('/mqtt').describe('URL path of the WebSocket endpoint.'),
+  dashboard: z.boolean().default(false).describe('Serves the dashboard at `/`.'),
+  origins: z
+    .array(z.string())
+    .default([])
+    .describe(
+      'Origins (`https://host[:port]`) whose pages may connect, besides the listener itself; `*` for any. Clients that send no Origin are not browsers and are let through.',
+    ),
+  compression: z
+    .boolean()
+    .default(false)
+    .describe('Offers permessage-deflate. Costs CPU and up to 64 KiB a connection.'),
+}
+
+const listener = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('ws'), ...listenerCommon, ...webSocketCommon }),
+  z.strictObject({ type: z.literal('wss'), ...listenerCommon, ...webSocketCommon, tls }),
+  z.strictObject({ type: z.literal('tcp'), ...listenerCommon }),
+  z.strictObject({ type: z.literal('tls'), ...listenerCommon, tls }),
+])
+
+const jwtAuthenticator = z.strictObject({
+  type: z.literal('jwt'),
+  name: z.string().default('jwt').describe('Name in logs and metrics.'),
+  jwksUrl: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe('Key set, fetched and refreshed. One of `jwksUrl`, `jwksFile`, `secretFile`.'),
+  jwksFile: z.string().optional().describe('Key set in a local JSON file.'),
+  secretFile: z
+    .string()
+    .optional()
+    .describe('File with the shared secret of HS256, HS384, HS512; at least 32 bytes.'),
+  algorithms: z
+    .array(
+      z.enum([
+        'HS256',
+        'HS384',
+        'HS512',
+        'RS256',
+        'RS384',
+        'RS512',
+        'PS256',
+        'PS384',
+        'PS512',
+        'ES256',
+        'ES384',
+        'ES512',
+        'EdDSA',
+      ]),
+    )
+    .min(1)
+    .default(['RS256'])
+    .describe('Signature algorithms that are accepted.'),
+  issuer: z.string().optional().describe('Expected `iss`.'),
+  audience: z.string().optional().describe('Expected `aud`.'),
+  usernameClaim: z.string().default('sub').describe('Claim that becomes the user name.'),
+  rolesClaim: z
+    .string()
+    .default('roles')
+    .describe('Claim (list of strings, or one string) that becomes the roles.'),
+  clientIdClaim: z.string().optional().describe('Claim that has to equal the MQTT client identifier.'),
+  clockToleranceSeconds: z
+    .number()
+    .min(0)
+    .max(300)
+    .default(5)
+    .describe('Tolerance for `exp` and `nbf`, 0 to 300 s.'),
+  timeoutSeconds: seconds.max(60).default(5).describe('Longest time for a decision, up to 60 s.'),
+})
+
+const accessRule = z
+  .strictObject({
+    allow: z.enum(['publish', 'subscribe', 'both']).optional(),
+    deny: z.enum(['publish', 'subscribe', 'both']).optional(),
+    topics: z
+      .array(z.string().min(1))
+      .min(1)
+      .describe('Topic filters; `${clientId}`, `${username}`, `${role}`, `${claims.x}` are filled in.'),
+    roles: z.array(z.string()).optional().describe('The rule is for clients that have one of these roles.'),
+  })
+  .refine(
+    (rule) => (rule.allow === undefined) !== (rule.deny === undefined),
+    'a rule has either `allow` or `deny`',
+  )
+
+const limits = z.strictObject({
+  packetSize: z
+    .int()
+    .min(128)
+    .max(268_435_455)
+    .default(262_144)
+    .describe('Largest packet from a client in bytes, 128 to 268,435,455.'),
+  connectTimeoutSeconds: seconds
+    .max(300)
+    .default(10)
+    .describe('From the connection to its CONNACK, authentication included, up to 300 s.'),
+  receiveMaximum: z
+    .int()
+    .min(1)
+    .max(65_535)
+    .default(100)
+    .describe('QoS 1 and 2 publishes of one client under way at a time, both directions.'),
+  topicAliasMaximum: z
+    .int()
+    .min(0)
+    .max(65_535)
+    .default(32)
+    .describe('Topic aliases a connection may set, each direction.'),
+  keepAliveMaximumSeconds: z
+    .int()
+    .min(0)
+    .max(65_535)
+    .default(0)
+    .describe('Longest keep-alive in seconds; 0: as the client asks.'),
+  sessionExpiryMaximumSeconds: z
+    .int()
+    .min(0)
+    .max(0xffff_ffff)
+    .default(0xffff_ffff)
+    .describe('Longest session expiry in seconds; 4,294,967,295: never.'),
+  queuedMessages: z.int().positive().default(10_000).describe('QoS 1 and 2 messages queued for one session.'),
+  queuedBytes: bytes.default(67_108_864).describe('Payload bytes queued for one session.'),
+  whenQueueFull: z
+    .enum(['refuse-new', 'drop-oldest'])
+    .default('drop-oldest')
+    .describe('What gives way when the queue of a session is full. Every message that does is counted.'),
+  retainedMessages: z.int().min(0).default(1_000_000).describe('Retained messages.'),
+  retainedBytes: bytes.default(268_435_456).describe('Payload bytes of all retained messages.'),
+  subscriptionsPerClient: z.int().positive().default(1_000).describe('Subscriptions of one session.'),
+  topicLevels: z.int().min(1).max(100).default(32).describe('Levels of a topic name or filter, 1 to 100.'),
+  topicBytes: z
+    .int()
+    .min(1)
+    .max(65_535)
+    .default(1_024)
+    .describe('UTF-8 bytes of a topic name or filter, 1 to 65,535.'),
+  clientIdBytes: z
+    .int()
+    .min(23)
+    .max(65_535)
+    .default(256)
+    .describe('UTF-8 bytes of a client identifier, 23 to 65,535.'),
+  strictClientIds: z
+    .boolean()
+    .default(false)
+    .describe('MQTT 3.1: refuse client identifiers of more than 23 characters.'),
+  outboxSoftBytes: bytes
+    .default(1_048_576)
+    .describe('Bytes waiting for a slow receiver above which QoS 0 messages are dropped, oldest first.'),
+  outboxHardBytes: bytes.default(8_388_608).describe('Bytes waiting above which the connection is closed.'),
+})
+
+export const configSchema = z.strictObject({
+  node: z
+    .strictObject({
+      id: z
+        .string()
+        .regex(/^[A-Za-z0-9_-]{1,64}$/)
+        .default('auto')
+        .describe('Name of this node in logs, metrics and `$SYS`; `auto`: a fresh one each start.'),
+      dataDir: z.string().min(1).default('./data').describe('Folder of the embedded store.'),
+    })
+    .prefault({}),
+  listeners: z
+    .array(listener)
+    .min(1)
+    .default([
+      {
+        type: 'ws',
+        name: 'web',
+        host: '127.0.0.1',
+        port: 8080,
+        path: '/mqtt',
+        dashboard: true,
+        origins: [],
+        compression: false,
+        maxConnections: 100_000,
+      },
+      { type: 'tcp', name: 'mqtt', host: '127.0.0.1', port: 1883, maxConnections: 100_000 },
+    ]),
+  store: z
+    .strictObject({
+      type: z
+        .enum(['memory', 'level'])
+        .default('level')
+        .describe('`memory` forgets at the end of the process; `level` keeps everything in `node.dataDir`.'),
+      sync: z
+        .boolean()
+        .default(false)
+        .describe(
+          'Whether an acknowledged message is on the disk (`true`: survives power loss) or handed to the operating system (`false`: survives the end of the process).',
+        ),
+    })
+    .prefault({}),
+  auth: z
+    .strictObject({
+      anonymous: z
+        .enum(['loopback', 'always', 'never'])
+        .default('loopback')
+        .describe('Who may connect without credentials.'),
+      authenticators: z
+        .array(z.discriminatedUnion('type', [jwtAuthenticator]))
+        .default([])
+        .describe('Tried in order.'),
+    })
+    .prefault({}),
+  access: z
+    .strictObject({
+      rules: z
+        .array(accessRule)
+        .optional()
+        .describe(
+          'Deny wins; what no rule allows is denied. Without rules: everything but topics that begin with `$`.',
+        ),
+    })
+    .prefault({}),
+  limits: limits.prefault({}),
+  bridges: z
+    .strictObject({
+      file: z.string().optional().describe('Pipelines to run inside the gateway; none without a file.'),
+    })
+    .prefault({}),
+  admin: z
+    .strictObject({
+      enabled: z.boolean().default(true),
+      host: host.describe('Address of the admin listener. Keep it off public networks.'),
+      port: port.default(9090),
+    })
+    .prefault({}),
+  log: z
+    .strictObject({
+      level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
+      format: z.enum(['json', 'pretty']).default('json'),
+    })
+    .prefault({}),
+  shutdown: z
+    .strictObject({
+      graceSeconds: seconds
+        .max(600)
+        .default(10)
+        .describe('Time for connections to be told and for writes to finish.'),
+    })
+    .prefault({}),
+})
+
+/** As written in the file: everything with a default may be left out. */
+export type ConfigInput = z.input<typeof configSchema>
+export type Config = z.output<typeof configSchema>
+export type ListenerConfig = Config['listeners'][number]
+export type WebSocketListenerConfig = Extract<ListenerConfig, { type: 'ws' | 'wss' }>
+export type TlsConfig = z.output<typeof tls>
+export type LimitsConfig = Config['limits']
+export type AuthenticatorConfig = Config['auth']['authenticators'][number]
+export type JwtAuthenticatorConfig = Extract<AuthenticatorConfig, { type: 'jwt' }>
+export type AccessRuleConfig = z.output<typeof accessRule>
