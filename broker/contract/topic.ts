@@ -11,7 +11,7 @@ const MAX_ENCODED_BYTES = 65_535
 export interface TopicLimits {
   /** Levels a topic name or filter may have, 1 to 100 (the ceiling of Aedes). */
   readonly maxLevels: number
-  /** UTF-8 bytes a topic name or filter may have, 1 to 65,535. */
+  /** UTF-8 bytes a topic name, filter or share name may have, 1 to 65,535. */
   readonly maxBytes: number
 }
 
@@ -62,7 +62,8 @@ export function parseFilter(text: string, limits: TopicLimits): ParsedFilter | T
     return topicFilterFault(text, limits) ?? { filter: text, share: undefined }
   const end = text.indexOf('/', SHARE_PREFIX.length)
   const share = end < 0 ? text.slice(SHARE_PREFIX.length) : text.slice(SHARE_PREFIX.length, end)
-  if (end < 0 || share === '' || /[+#\0]/.test(share)) return 'share-malformed'
+  if (end < 0 || share === '' || hasWildcard(share) || share.includes('\0')) return 'share-malformed'
+  if (Buffer.byteLength(share) > limits.maxBytes) return 'too-long'
   const filter = text.slice(end + 1)
   if (filter === '') return 'share-malformed'
   return topicFilterFault(filter, limits) ?? { filter, share }
@@ -112,15 +113,13 @@ export function filterCovers(outer: string, inner: string): boolean {
   if (outer === inner) return true
   if (isWildcardLevel(firstLevel(outer)) && inner.startsWith('$')) return false
   const a = outer.split('/')
-  const b = inner.split('/')
-  for (let i = 0; i < a.length; i++) {
-    const level = a[i]
+  const b = withoutEmptyTopic(inner).split('/')
+  for (const [i, level] of a.entries()) {
     if (level === '#') return true
     const other = b[i]
-    // `a/#` covers `a`: the only way in which the outer one may be longer.
-    if (other === undefined) return level === undefined
-    if (other === '#') return false
+    if (other === undefined || other === '#') return false
     if (level !== '+' && level !== other) return false
+    // `a/#` covers `a`: the only way in which the outer one may be longer.
     if (i === b.length - 1 && a.length === b.length + 1 && a[i + 1] === '#') return true
   }
   return a.length === b.length
@@ -128,21 +127,15 @@ export function filterCovers(outer: string, inner: string): boolean {
 
 /** Whether some topic is matched by both filters. */
 export function filtersOverlap(left: string, right: string): boolean {
-  const leftFirst = firstLevel(left)
-  const rightFirst = firstLevel(right)
-  if (isWildcardLevel(leftFirst) && right.startsWith('$')) return false
-  if (isWildcardLevel(rightFirst) && left.startsWith('$')) return false
-  const a = left.split('/')
-  const b = right.split('/')
+  if (isWildcardLevel(firstLevel(left)) && right.startsWith('$')) return false
+  if (isWildcardLevel(firstLevel(right)) && left.startsWith('$')) return false
+  const a = withoutEmptyTopic(left).split('/')
+  const b = withoutEmptyTopic(right).split('/')
   for (let i = 0; ; i++) {
     const x = a[i]
     const y = b[i]
     if (x === '#' || y === '#') return true
-    if (x === undefined || y === undefined) {
-      if (x === y) return true
-      const rest = x === undefined ? b : a
-      return rest[i] === '#'
-    }
+    if (x === undefined || y === undefined) return x === y
     if (x !== '+' && y !== '+' && x !== y) return false
   }
 }
@@ -184,6 +177,15 @@ function sizeFault(topic: string, limits: TopicLimits): TopicFault | undefined {
 function firstLevel(filter: string): string {
   const end = filter.indexOf('/')
   return end < 0 ? filter : filter.slice(0, end)
+}
+
+/**
+ * The same filter, written so that it does not seem to match the empty topic, which does not exist [MQTT-4.7.3-1]:
+ * `#` needs a level, and `/#` does not match its parent.
+ */
+function withoutEmptyTopic(filter: string): string {
+  if (filter === '#') return '+/#'
+  return filter === '/#' ? '/+/#' : filter
 }
 
 function isWildcardLevel(level: string): boolean {
