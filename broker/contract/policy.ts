@@ -16,6 +16,7 @@ export interface PrincipalPolicy {
    * the topics that the filter matches, so that each delivery asks `mayReceive`.
    */
   maySubscribe(filter: string): SubscribeDecision
+  /** Whether a message of this topic may be delivered: some rule allows it to be subscribed to and none denies it. */
   mayReceive(topic: string): boolean
 }
 
