@@ -1,3 +1,4 @@
+import type { RecordDropReason } from './connector.js'
 import type { QoS } from './message.js'
 import type { RefusalReason } from './principal.js'
 import type { CloseCause, ConnectionInfo } from './transport.js'
@@ -62,7 +63,6 @@ export type ConnectRefusal =
   | 'not_authorized'
   | 'quota_exceeded'
   | 'server_unavailable'
-  | 'server_busy'
   | 'shutting_down'
 
 export type DropReason =
@@ -92,6 +92,69 @@ export interface StoreEvents {
 }
 
 export interface AccessEvents {
+  /** A client was refused because the authenticator itself failed or did not answer in time. */
   authenticatorFailed(name: string, error: Error): void
   keysLoaded(name: string, count: number): void
+  /**
+   * A key set could not be fetched; it is tried again after `retryInMs`. With `keysHeld` 0 every token of this
+   * authenticator is refused until then, otherwise the keys of the last fetch stay in use.
+   */
+  keysUnavailable(name: string, error: Error, keysHeld: number, retryInMs: number): void
+}
+
+/**
+ * Pipelines count for themselves and report once a second, so that events cross a worker's boundary as plain data
+ * and a record costs no call. `pipeline` is a name from the bridges file.
+ */
+export interface BridgeEvents {
+  /** Starting, running, waiting for a system to come back (with the reason), stopped. */
+  pipelineState(pipeline: string, state: PipelineState, detail: string | undefined): void
+  /** What has happened since the former call. Called for the last time when the pipeline has stopped. */
+  pipelineProgress(pipeline: string, progress: PipelineProgress): void
+  /**
+   * Records were dropped: at most one call a reason and ten seconds, with the number since the last call and the
+   * topic and fault of one of them. Counting is up to `pipelineProgress`.
+   */
+  recordsDropped(
+    pipeline: string,
+    reason: RecordDropReason,
+    count: number,
+    topic: string,
+    detail: string,
+  ): void
+  /** A write or a connection failed and is tried again after `delayMs`. At most one call every ten seconds. */
+  pipelineRetrying(
+    pipeline: string,
+    what: 'source' | 'sink',
+    attempt: number,
+    delayMs: number,
+    error: Error,
+  ): void
+  /** The worker that runs the pipelines ended by itself; it is started again after `restartInMs`. */
+  bridgeWorkerExited(error: Error, restartInMs: number): void
+}
+
+export type PipelineState = 'starting' | 'running' | 'retrying' | 'stopped'
+
+/** Counters are increments; gauges are the state at the time of the report. Plain data. */
+export interface PipelineProgress {
+  readonly recordsIn: number
+  /** Written to the sink. */
+  readonly recordsOut: number
+  /** Left out by a transform, on purpose. */
+  readonly filtered: number
+  /** By reason, only those that occurred. */
+  readonly dropped: Readonly<Partial<Record<RecordDropReason, number>>>
+  /** Late for one of several windows, in time for another. */
+  readonly partlyLate: number
+  readonly windowsClosed: number
+  readonly retries: number
+  /** QoS 1 inputs that were settled before their window had been published, since too many were waiting. */
+  readonly settledEarly: number
+  /** Gauge: now minus the end of the last closed window, milliseconds; undefined before the first one. */
+  readonly lagMs: number | undefined
+  /** Gauge: groups that windows remember. */
+  readonly groups: number
+  /** Gauge: inputs that wait for being settled. */
+  readonly unsettled: number
 }

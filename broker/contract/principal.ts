@@ -44,6 +44,8 @@ export type RefusalReason =
   | 'client_id_mismatch'
   | 'authenticator_timeout'
   | 'authenticator_failed'
+  /** As many decisions are waiting as may; the client should come back later. */
+  | 'server_busy'
 
 /** One member of the chain. */
 export interface Authenticator {
