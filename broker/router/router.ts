@@ -1,0 +1,148 @@
+import type { Message } from '../contract/message.js'
+import type { Route, Router, Subscriber, Subscription, Target } from '../contract/router.js'
+import { formatFilter } from '../contract/topic.js'
+import { Match, sharedTarget } from './match.js'
+import { add, drop, find } from './small-map.js'
+import { Entry, Owner, ShareGroup, SubscriptionTrie, TrieNode } from './subscription-trie.js'
+import { TopicMemory } from './topic-memory.js'
+
+export interface RouterOptions {
+  /** Topics whose routes are remembered, 1 upwards. One takes about 600 bytes with a handful of targets. */
+  readonly rememberedTopics?: number
+  /** Targets in all remembered routes, 1 upwards; one takes 8 bytes. */
+  readonly rememberedTargets?: number
+}
+
+const DEFAULT_TOPICS = 50_000
+const DEFAULT_TARGETS = 4_000_000
+
+/**
+ * Subscriptions in memory. `route` answers from what it remembers of a topic without allocating, unless share
+ * groups or the publisher's own No Local subscriptions take part; the returned routes are shared and must not be
+ * modified. A route may name a subscriber that has unsubscribed since it was made.
+ */
+export function createRouter(options: RouterOptions = {}): Router {
+  return new TrieRouter(options)
+}
+
+class TrieRouter implements Router {
+  private readonly trie = new SubscriptionTrie()
+  private readonly owners = new Map<Subscriber, Owner>()
+  private readonly memory: TopicMemory<Match>
+  private subscriptions = 0
+
+  constructor(options: RouterOptions) {
+    this.memory = new TopicMemory<Match>({
+      topics: options.rememberedTopics ?? DEFAULT_TOPICS,
+      targets: options.rememberedTargets ?? DEFAULT_TARGETS,
+    })
+  }
+
+  get subscriptionCount(): number {
+    return this.subscriptions
+  }
+
+  subscribe(subscriber: Subscriber, subscription: Subscription): void {
+    const { filter, share } = subscription
+    let owner = this.owners.get(subscriber)
+    if (owner === undefined) this.owners.set(subscriber, (owner = new Owner(subscriber)))
+    const node = this.trie.ensure(filter)
+    if (share !== undefined) {
+      this.joinGroup(owner, node, share, subscription)
+      return
+    }
+    this.memory.forget(filter)
+    const present = find(node.entries, owner)
+    if (present !== undefined) {
+      present.change(subscription)
+      return
+    }
+    const entry = new Entry(owner, node, subscription)
+    node.entries = add(node.entries, entry)
+    owner.add(entry)
+    this.subscriptions++
+  }
+
+  unsubscribe(subscriber: Subscriber, filter: string, share: string | undefined): void {
+    const owner = this.owners.get(subscriber)
+    const node = this.trie.find(filter)
+    if (owner === undefined || node === undefined) return
+    const entry = share === undefined ? find(node.entries, owner) : find(node.groups, share)?.find(owner)
+    if (entry === undefined) return
+    owner.drop(entry)
+    this.take(entry)
+    if (owner.entries.length === 0) this.owners.delete(subscriber)
+  }
+
+  remove(subscriber: Subscriber): void {
+    const owner = this.owners.get(subscriber)
+    if (owner === undefined) return
+    this.owners.delete(subscriber)
+    for (const entry of owner.entries) this.take(entry)
+  }
+
+  route(message: Message): Route {
+    const { topic } = message
+    let match = this.memory.get(topic)
+    if (match === undefined) {
+      match = new Match(this.trie.match(topic))
+      this.memory.remember(topic, match)
+    }
+    let route = match.remembered(message)
+    if (route === undefined) {
+      route = match.make(message)
+      this.memory.charge(topic, route.targets.length)
+    }
+    return match.complete(route, message)
+  }
+
+  reroute(message: Message, sharedFilter: string, former: Subscriber): Target | undefined {
+    const parsed = parseShared(sharedFilter)
+    if (parsed === undefined) return undefined
+    const group = find(this.trie.find(parsed.filter)?.groups, parsed.share)
+    return group === undefined ? undefined : sharedTarget(group, message, former)
+  }
+
+  /** Who joins or leaves a group changes no remembered match: it holds the group, whose members are read each time. */
+  private joinGroup(owner: Owner, node: TrieNode, share: string, subscription: Subscription): void {
+    let group = find(node.groups, share)
+    if (group === undefined) {
+      this.memory.forget(subscription.filter)
+      group = new ShareGroup(share, node, formatFilter(subscription))
+      node.groups = add(node.groups, group)
+    }
+    const present = group.find(owner)
+    if (present !== undefined) {
+      present.change(subscription)
+      return
+    }
+    const entry = new Entry(owner, group, subscription)
+    group.members.push(entry)
+    owner.add(entry)
+    this.subscriptions++
+  }
+
+  /** Takes the entry out of the trie. */
+  private take(entry: Entry): void {
+    this.subscriptions--
+    const { place } = entry
+    if (place instanceof TrieNode) {
+      this.memory.forget(place.filter)
+      place.entries = drop(place.entries, entry.key)
+      this.trie.prune(place)
+      return
+    }
+    place.drop(entry)
+    if (place.members.length > 0) return
+    this.memory.forget(place.node.filter)
+    place.node.groups = drop(place.node.groups, place.key)
+    this.trie.prune(place.node)
+  }
+}
+
+function parseShared(sharedFilter: string): { share: string; filter: string } | undefined {
+  const match = /^\$share\/([^/]+)\/(.+)$/s.exec(sharedFilter)
+  return match?.[1] === undefined || match[2] === undefined
+    ? undefined
+    : { share: match[1], filter: match[2] }
+}
