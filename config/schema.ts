@@ -2,19 +2,20 @@ import { z } from 'zod'
 
 /**
  * The configuration: one schema gives the types, the checks, `docs/configuration.md` and `config/schema.json`.
- * `describe` texts are the reference page; they say unit and range.
+ * `describe` texts are the reference page; they say the unit. Types, ranges and defaults are added by it. The messages
+ * of patterns say what is allowed. Contradictions between keys are in `checks.ts`.
  */
 
 const port = z.int().min(0).max(65_535)
 const host = z.string().min(1).default('127.0.0.1')
 const seconds = z.number().positive()
 const bytes = z.int().positive()
+const file = z.string().min(1, 'a file name')
 
 const tls = z.strictObject({
-  certFile: z.string().describe('PEM file with the certificate chain.'),
-  keyFile: z.string().describe('PEM file with the private key.'),
-  caFile: z
-    .string()
+  certFile: file.describe('PEM file with the certificate chain.'),
+  keyFile: file.describe('PEM file with the private key.'),
+  caFile: file
     .optional()
     .describe('PEM file with the authorities that client certificates are checked against.'),
   clientCert: z
@@ -26,8 +27,8 @@ const tls = z.strictObject({
 const listenerCommon = {
   name: z
     .string()
-    .regex(/^[a-z0-9-]+$/)
-    .describe('Name in logs and metrics; unique.'),
+    .regex(/^[a-z0-9-]{1,64}$/, '1 to 64 of `a` to `z`, `0` to `9` and `-`')
+    .describe('Name in logs and metrics; unique; 1 to 64 of `a` to `z`, `0` to `9` and `-`.'),
   host: host.describe(
     'Address to listen on. Another address than loopback needs authentication or `auth.anonymous: always`.',
   ),
@@ -40,10 +41,16 @@ const listenerCommon = {
 }
 
 const webSocketCommon = {
-  path: z.string().startsWith('/').default('/mqtt').describe('URL path of the WebSocket endpoint.'),
+  path: z
+    .string()
+    .regex(/^\/[^\s?#]*$/, 'a path that begins with `/`, without `?`, `#` and spaces')
+    .default('/mqtt')
+    .describe('URL path of the WebSocket endpoint.'),
   dashboard: z.boolean().default(false).describe('Serves the dashboard at `/`.'),
   origins: z
-    .array(z.string())
+    .array(
+      z.string().regex(/^(?:\*|https?:\/\/[^/?#\s@]+)$/, '`http(s)://host[:port]` without a path, or `*`'),
+    )
     .default([])
     .describe(
       'Origins (`https://host[:port]`) whose pages may connect, besides the listener itself; `*` for any. Clients that send no Origin are not browsers and are let through.',
@@ -54,23 +61,38 @@ const webSocketCommon = {
     .describe('Offers permessage-deflate. Costs CPU and up to 64 KiB a connection.'),
 }
 
+const listenerType =
+  'MQTT over WebSocket (`ws`), the same over TLS (`wss`), over TCP (`tcp`), over TLS (`tls`).'
+
 const listener = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('ws'), ...listenerCommon, ...webSocketCommon }),
-  z.strictObject({ type: z.literal('wss'), ...listenerCommon, ...webSocketCommon, tls }),
-  z.strictObject({ type: z.literal('tcp'), ...listenerCommon }),
-  z.strictObject({ type: z.literal('tls'), ...listenerCommon, tls }),
+  z.strictObject({ type: z.literal('ws').describe(listenerType), ...listenerCommon, ...webSocketCommon }),
+  z.strictObject({
+    type: z.literal('wss').describe(listenerType),
+    ...listenerCommon,
+    ...webSocketCommon,
+    tls: tls.describe('Certificate of the listener.'),
+  }),
+  z.strictObject({ type: z.literal('tcp').describe(listenerType), ...listenerCommon }),
+  z.strictObject({
+    type: z.literal('tls').describe(listenerType),
+    ...listenerCommon,
+    tls: tls.describe('Certificate of the listener.'),
+  }),
 ])
 
 const jwtAuthenticator = z.strictObject({
-  type: z.literal('jwt'),
-  name: z.string().default('jwt').describe('Name in logs and metrics.'),
+  type: z.literal('jwt').describe('JSON Web Tokens (RFC 7519).'),
+  name: z
+    .string()
+    .regex(/^[a-z0-9-]{1,64}$/, '1 to 64 of `a` to `z`, `0` to `9` and `-`')
+    .default('jwt')
+    .describe('Name in logs and metrics; unique.'),
   jwksUrl: z
-    .url({ protocol: /^https?$/ })
+    .url({ protocol: /^https?$/, error: 'an `http` or `https` URL' })
     .optional()
     .describe('Key set, fetched and refreshed. One of `jwksUrl`, `jwksFile`, `secretFile`.'),
-  jwksFile: z.string().optional().describe('Key set in a local JSON file.'),
-  secretFile: z
-    .string()
+  jwksFile: file.optional().describe('Key set in a local JSON file.'),
+  secretFile: file
     .optional()
     .describe('File with the shared secret of HS256, HS384, HS512; at least 32 bytes.'),
   algorithms: z
@@ -93,7 +115,9 @@ const jwtAuthenticator = z.strictObject({
     )
     .min(1)
     .default(['RS256'])
-    .describe('Signature algorithms that are accepted.'),
+    .describe(
+      'Signature algorithms that are accepted. The HS ones go with `secretFile`, the others with key sets.',
+    ),
   issuer: z.string().optional().describe('Expected `iss`.'),
   audience: z.string().optional().describe('Expected `aud`.'),
   usernameClaim: z.string().default('sub').describe('Claim that becomes the user name.'),
@@ -107,23 +131,29 @@ const jwtAuthenticator = z.strictObject({
     .min(0)
     .max(300)
     .default(5)
-    .describe('Tolerance for `exp` and `nbf`, 0 to 300 s.'),
-  timeoutSeconds: seconds.max(60).default(5).describe('Longest time for a decision, up to 60 s.'),
+    .describe('Tolerance for `exp` and `nbf`, in seconds.'),
+  timeoutSeconds: seconds.max(60).default(5).describe('Longest time for a decision, in seconds.'),
 })
+
+const action = z.enum(['publish', 'subscribe', 'both'])
 
 const accessRule = z
   .strictObject({
-    allow: z.enum(['publish', 'subscribe', 'both']).optional(),
-    deny: z.enum(['publish', 'subscribe', 'both']).optional(),
+    allow: action.optional().describe('What the rule allows. A rule has either `allow` or `deny`.'),
+    deny: action.optional().describe('What the rule denies.'),
     topics: z
       .array(z.string().min(1))
       .min(1)
       .describe('Topic filters; `${clientId}`, `${username}`, `${role}`, `${claims.x}` are filled in.'),
-    roles: z.array(z.string()).optional().describe('The rule is for clients that have one of these roles.'),
+    roles: z
+      .array(z.string().min(1))
+      .min(1)
+      .optional()
+      .describe('The rule is for clients that have one of these roles. Without it: for all.'),
   })
   .refine(
     (rule) => (rule.allow === undefined) !== (rule.deny === undefined),
-    'a rule has either `allow` or `deny`',
+    'exactly one of `allow` and `deny`',
   )
 
 const limits = z.strictObject({
@@ -132,11 +162,11 @@ const limits = z.strictObject({
     .min(128)
     .max(268_435_455)
     .default(262_144)
-    .describe('Largest packet from a client in bytes, 128 to 268,435,455.'),
+    .describe('Largest packet from a client in bytes.'),
   connectTimeoutSeconds: seconds
     .max(300)
     .default(10)
-    .describe('From the connection to its CONNACK, authentication included, up to 300 s.'),
+    .describe('Seconds from the connection to its CONNACK, authentication included.'),
   receiveMaximum: z
     .int()
     .min(1)
@@ -170,19 +200,9 @@ const limits = z.strictObject({
   retainedMessages: z.int().min(0).default(1_000_000).describe('Retained messages.'),
   retainedBytes: bytes.default(268_435_456).describe('Payload bytes of all retained messages.'),
   subscriptionsPerClient: z.int().positive().default(1_000).describe('Subscriptions of one session.'),
-  topicLevels: z.int().min(1).max(100).default(32).describe('Levels of a topic name or filter, 1 to 100.'),
-  topicBytes: z
-    .int()
-    .min(1)
-    .max(65_535)
-    .default(1_024)
-    .describe('UTF-8 bytes of a topic name or filter, 1 to 65,535.'),
-  clientIdBytes: z
-    .int()
-    .min(23)
-    .max(65_535)
-    .default(256)
-    .describe('UTF-8 bytes of a client identifier, 23 to 65,535.'),
+  topicLevels: z.int().min(1).max(100).default(32).describe('Levels of a topic name or filter.'),
+  topicBytes: z.int().min(1).max(65_535).default(1_024).describe('UTF-8 bytes of a topic name or filter.'),
+  clientIdBytes: z.int().min(23).max(65_535).default(256).describe('UTF-8 bytes of a client identifier.'),
   strictClientIds: z
     .boolean()
     .default(false)
@@ -198,12 +218,17 @@ export const configSchema = z.strictObject({
     .strictObject({
       id: z
         .string()
-        .regex(/^[A-Za-z0-9_-]{1,64}$/)
+        .regex(/^[A-Za-z0-9_-]{1,64}$/, '1 to 64 letters, digits, `_` and `-`')
         .default('auto')
         .describe('Name of this node in logs, metrics and `$SYS`; `auto`: a fresh one each start.'),
-      dataDir: z.string().min(1).default('./data').describe('Folder of the embedded store.'),
+      dataDir: z
+        .string()
+        .min(1)
+        .default('./data')
+        .describe('Folder of the embedded store; made when it is missing.'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('This process.'),
   listeners: z
     .array(listener)
     .min(1)
@@ -220,7 +245,8 @@ export const configSchema = z.strictObject({
         maxConnections: 100_000,
       },
       { type: 'tcp', name: 'mqtt', host: '127.0.0.1', port: 1883, maxConnections: 100_000 },
-    ]),
+    ])
+    .describe('Addresses that clients connect to.'),
   store: z
     .strictObject({
       type: z
@@ -234,19 +260,23 @@ export const configSchema = z.strictObject({
           'Whether an acknowledged message is on the disk (`true`: survives power loss) or handed to the operating system (`false`: survives the end of the process).',
         ),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('Where sessions, queued and retained messages are kept.'),
   auth: z
     .strictObject({
       anonymous: z
         .enum(['loopback', 'always', 'never'])
         .default('loopback')
-        .describe('Who may connect without credentials.'),
+        .describe(
+          'Who may connect without credentials: clients on this machine, everybody, nobody. Behind a proxy on this machine every client looks local: use `never`.',
+        ),
       authenticators: z
         .array(z.discriminatedUnion('type', [jwtAuthenticator]))
         .default([])
-        .describe('Tried in order.'),
+        .describe('Asked in order; the first one that knows the kind of credentials decides.'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('Who may connect.'),
   access: z
     .strictObject({
       rules: z
@@ -256,34 +286,66 @@ export const configSchema = z.strictObject({
           'Deny wins; what no rule allows is denied. Without rules: everything but topics that begin with `$`.',
         ),
     })
-    .prefault({}),
-  limits: limits.prefault({}),
+    .prefault({})
+    .describe('Who may publish and subscribe to what.'),
+  limits: limits.prefault({}).describe('Bounds of the protocol and of memory.'),
+  session: z
+    .strictObject({
+      responseInformation: z
+        .string()
+        .min(1)
+        .optional()
+        .describe(
+          'Topic prefix told to MQTT 5 clients that ask for response information; `${clientId}` is filled in.',
+        ),
+      serverReference: z
+        .string()
+        .min(1)
+        .optional()
+        .describe(
+          'Another server (`host:port`, several separated by spaces) that MQTT 5 clients are sent to when this one shuts down.',
+        ),
+    })
+    .prefault({})
+    .describe('What MQTT 5 clients are told.'),
   bridges: z
     .strictObject({
-      file: z.string().optional().describe('Pipelines to run inside the gateway; none without a file.'),
+      file: file.optional().describe('Pipelines to run inside the gateway; none without a file.'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('Pipelines.'),
   admin: z
     .strictObject({
-      enabled: z.boolean().default(true),
+      enabled: z.boolean().default(true).describe('Whether there is an admin listener.'),
       host: host.describe('Address of the admin listener. Keep it off public networks.'),
-      port: port.default(9090),
+      port: port.default(9090).describe('TCP port, 0 for a free one.'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('`/healthz`, `/readyz` and `/metrics` over HTTP.'),
   log: z
     .strictObject({
-      level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
-      format: z.enum(['json', 'pretty']).default('json'),
+      level: z
+        .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
+        .default('info')
+        .describe('Least level that is written.'),
+      format: z
+        .enum(['json', 'pretty'])
+        .default('json')
+        .describe('One JSON object a line, or text for people.'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('The log goes to standard output.'),
   shutdown: z
     .strictObject({
       graceSeconds: seconds
         .max(600)
-        .default(10)
-        .describe('Time for connections to be told and for writes to finish.'),
+        .default(4)
+        .describe(
+          'Seconds for connections to be told and for writes to finish; what is left is ended by force.',
+        ),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('The end of the process.'),
 })
 
 /** As written in the file: everything with a default may be left out. */
