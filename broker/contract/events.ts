@@ -20,6 +20,10 @@ export interface TransportEvents {
   bytesSent(count: number): void
   /** QoS 0 deliveries dropped from an outbox above its soft limit. */
   outboxDropped(info: ConnectionInfo, messages: number, bytes: number): void
+  /** A connection's handler threw: a defect of the gateway. Only that connection is closed. */
+  handlerFailed(info: ConnectionInfo, error: unknown): void
+  /** A running listener could not accept a connection (out of file descriptors, as a rule). It goes on listening. */
+  acceptFailed(listener: string, error: Error): void
 }
 
 export type HandshakeRefusal =
@@ -78,6 +82,24 @@ export type DropReason =
   | 'invalid_topic'
   | 'bridge_overflow' // a pipeline took longer than its buffer lasts
 
+/** Of the publish pipeline and of the program that embeds the gateway. */
+export interface PipelineEvents {
+  messageDropped(reason: PipelineDropReason, clientId: string | undefined, count: number): void
+  /** A hook of the embedding program threw: what it was to decide is refused. Warn. */
+  hookFailed(hook: HookName, error: Error): void
+  /** A listener or handler of the embedding program threw; the message went on its way. Warn. */
+  listenerFailed(error: Error): void
+  /** `deliver` of a subscriber threw: a defect of the gateway. The other subscribers have the message. Error. */
+  subscriberFailed(clientId: string, error: Error): void
+  /** Aedes reported an error that belongs to nobody. Error. */
+  engineFailed(error: Error): void
+}
+
+export type PipelineDropReason = Extract<DropReason, 'store_failed' | 'queue_full'>
+
+export type HookName =
+  'preConnect' | 'authenticate' | 'authorizePublish' | 'authorizeSubscribe' | 'authorizeForward'
+
 export interface StoreEvents {
   opened(
     kind: string,
@@ -88,6 +110,8 @@ export interface StoreEvents {
   /** One entry could not be read back: it is left out, named and counted, and nothing else suffers. */
   entryDamaged(what: string, key: string, error: Error): void
   queueDropped(clientId: string, policy: 'refuse-new' | 'drop-oldest', count: number): void
+  /** Queued messages whose Message Expiry Interval has passed, found on the way and removed. */
+  messagesExpired(clientId: string, count: number): void
   committed(operations: number, milliseconds: number): void
 }
 
