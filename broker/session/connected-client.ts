@@ -1,0 +1,255 @@
+import type { EngineClient } from '../contract/engine.js'
+import type { Message } from '../contract/message.js'
+import type { PrincipalPolicy } from '../contract/policy.js'
+import type { Principal } from '../contract/principal.js'
+import type { StoredSession } from '../contract/store.js'
+import type { Delivery } from '../contract/subscription.js'
+import type { CloseCause, ConnectionInfo, Outbox } from '../contract/transport.js'
+import type { Timer } from '../contract/clock.js'
+import { encodeAck } from '../wire/ack-encoder.js'
+import { encodePublish, encodeShared } from '../wire/publish-encoder.js'
+import { ReasonCode } from '../wire/reason-codes.js'
+import type { AckType } from './ack-line.js'
+import { Deliveries, type DeliveryLink } from './deliveries.js'
+import { InboundPublishes, type InboundLink } from './inbound-publishes.js'
+import type { KeepAlive } from './keep-alive.js'
+import { OutboundAliases } from './outbound-aliases.js'
+import type { Session, SessionLink } from './session.js'
+import type { SessionLayer } from './session-layer.js'
+
+/** What CONNECT settled about a connection. */
+export interface ClientTerms {
+  readonly clientId: string
+  readonly version: 3 | 4 | 5
+  readonly principal: Principal
+  readonly policy: PrincipalPolicy
+  /** Seconds; 0: the session ends with the connection. */
+  readonly expiryInterval: number
+  readonly receiveMaximum: number
+  /** Largest packet that the client takes, in bytes. */
+  readonly maximumPacketSize: number
+  readonly topicAliasMaximum: number
+  /** Whether reason strings and user properties may be sent on every packet [MQTT-3.1.2-29]. */
+  readonly problemInformation: boolean
+  /** Method of enhanced authentication; a re-authentication has to use the same [MQTT-4.12.1-1]. */
+  readonly authenticationMethod: string | undefined
+  readonly authenticationData: Buffer | undefined
+  readonly will: { readonly message: Message; readonly delayInterval: number } | undefined
+}
+
+/** The part of a connection that ends it and holds its reading. */
+export interface ConnectionControl {
+  readonly info: ConnectionInfo
+  readonly outbox: Outbox
+  end(cause: CloseCause, reasonCode: number, reason?: string): void
+  violated(reasonCode: number, rule: string, detail: string): void
+  pauseReading(): void
+  resumeReading(): void
+  /** Lets go of the client id: resolves when session, will and engine have been told. Idempotent. */
+  release(): Promise<void>
+}
+
+/**
+ * A connection between its CONNACK and its end: the way in (`inbound`), the way out (`deliveries`, `sendPlain`),
+ * and what was agreed on.
+ */
+export class ConnectedClient implements InboundLink, DeliveryLink, SessionLink {
+  readonly inbound: InboundPublishes
+  readonly deliveries: Deliveries
+  readonly clientId: string
+  readonly version: 3 | 4 | 5
+  keepAlive: KeepAlive | undefined
+  policy: PrincipalPolicy
+  principal: Principal
+  /** Whether a deny rule covers part of what the client has subscribed to: each delivery is asked about. */
+  filtersDeliveries = false
+
+  private readonly aliases: OutboundAliases | undefined
+  private authorizationEnd: Timer | undefined
+  /** The one exchange that waits for the socket (reading is held while it does). */
+  private drainWaiter: ((open: boolean) => void) | undefined
+  private stopped = false
+
+  constructor(
+    private readonly layer: SessionLayer,
+    readonly connection: ConnectionControl,
+    readonly terms: ClientTerms,
+    readonly session: Session,
+    readonly stored: StoredSession | undefined,
+    readonly engineClient: EngineClient,
+  ) {
+    const { limits, engine, events, clock } = layer
+    this.clientId = terms.clientId
+    this.version = terms.version
+    this.policy = terms.policy
+    this.principal = terms.principal
+    const aliasMaximum = Math.min(terms.topicAliasMaximum, limits.topicAliasMaximum)
+    this.aliases = aliasMaximum > 0 ? new OutboundAliases(aliasMaximum) : undefined
+    this.inbound = new InboundPublishes(engine, this, events, clock, {
+      clientId: terms.clientId,
+      engineClient,
+      mayPublish: (topic) => this.policy.mayPublish(topic),
+      stored,
+      receiveMaximum: limits.receiveMaximum,
+      topicLimits: { maxLevels: limits.topicLevels, maxBytes: limits.topicBytes },
+    })
+    const queue = session.queue ?? stored
+    if (queue === undefined) throw new Error('a session has a queue in memory or in the store')
+    const window = Math.min(terms.receiveMaximum, limits.receiveMaximum)
+    const settledUpTo = stored?.settledUpTo ?? 0
+    this.deliveries = new Deliveries(queue, this, {
+      window,
+      settledUpTo,
+      // What the former process had sent is not written down; it can have been no more than a window.
+      maybeSentUpTo: session.restored ? settledUpTo + limits.receiveMaximum : session.maybeSentUpTo,
+    })
+    session.restored = false
+  }
+
+  /** QoS 0: encoded once for all receivers of a wire version; dropped first when the receiver is slow. */
+  sendPlain(message: Message, delivery: Delivery): void {
+    const wanted = this.wanted(message)
+    if (wanted === undefined) return
+    const now = this.layer.clock.now()
+    if (delivery.identifiers.length === 0 && this.aliases === undefined) {
+      this.put(wanted, encodeShared(wanted, this.version, delivery.retain, now), 0, true)
+      return
+    }
+    const { bytes, droppable } = this.encodeOwn(wanted, delivery, 0, false, now)
+    this.put(wanted, bytes, 0, droppable)
+  }
+
+  sendPublish(message: Message, delivery: Delivery, packetId: number, dup: boolean): boolean {
+    const wanted = this.wanted(message)
+    if (wanted === undefined) return false
+    const { bytes } = this.encodeOwn(wanted, delivery, packetId, dup, this.layer.clock.now())
+    return this.put(wanted, bytes, delivery.qos, false)
+  }
+
+  sendPubRel(packetId: number, reasonCode: number): void {
+    this.send(encodeAck('pubrel', packetId, reasonCode, this.version))
+  }
+
+  sendAck(type: AckType, packetId: number, reasonCode: number, reason: string | undefined): void {
+    const properties =
+      reason !== undefined && this.terms.problemInformation ? { reasonString: reason } : undefined
+    const bytes = encodeAck(type, packetId, reasonCode, this.version, properties)
+    // A reason string must not make the packet too large for the client [MQTT-3.4.2-2].
+    this.send(
+      bytes.length > this.terms.maximumPacketSize
+        ? encodeAck(type, packetId, reasonCode, this.version)
+        : bytes,
+    )
+  }
+
+  /** A control packet: never dropped. */
+  send(bytes: Buffer): void {
+    this.connection.outbox.send(bytes, false)
+  }
+
+  /** A re-authentication has succeeded: rules and end of the authorization are those of the new principal. */
+  authorize(principal: Principal): void {
+    this.principal = principal
+    this.policy = this.layer.policy.forPrincipal(principal, this.clientId)
+    this.filtersDeliveries = false
+    this.limitAuthorization(principal)
+  }
+
+  /** The right to be connected ends with the token that gave it. */
+  limitAuthorization({ expiresAt }: Principal): void {
+    this.authorizationEnd?.cancel()
+    this.authorizationEnd = undefined
+    if (expiresAt === undefined) return
+    const { wheel, clock } = this.layer
+    this.authorizationEnd = wheel.schedule(expiresAt - clock.now(), () => {
+      this.connection.end('authorization_expired', ReasonCode.NotAuthorized, 'the authorization has expired')
+    })
+  }
+
+  /** The socket has taken what was pending: queue and retained messages go on. */
+  drained(): void {
+    this.deliveries.drained()
+    this.drainWaiter?.(true)
+  }
+
+  /** Resolves when the socket takes more: true; or false: the connection is gone. */
+  writableAgain(): Promise<boolean> {
+    if (this.writable) return Promise.resolve(!this.stopped)
+    return new Promise((resolve) => {
+      this.drainWaiter = (open) => {
+        this.drainWaiter = undefined
+        resolve(open)
+      }
+    })
+  }
+
+  /** Ends what runs on its own; nothing is scheduled after it. */
+  stop(): void {
+    this.stopped = true
+    this.keepAlive?.stop()
+    this.authorizationEnd?.cancel()
+    this.drainWaiter?.(false)
+  }
+
+  get writable(): boolean {
+    return !this.connection.outbox.congested
+  }
+
+  refuse(reasonCode: number, rule: string, detail: string): void {
+    this.connection.violated(reasonCode, rule, detail)
+  }
+
+  failed(error: Error): void {
+    this.layer.onDefect(error)
+    this.connection.end('server_busy', ReasonCode.ServerBusy, error.message)
+  }
+
+  pauseReading(): void {
+    this.connection.pauseReading()
+  }
+
+  resumeReading(): void {
+    this.connection.resumeReading()
+  }
+
+  /** What of a message this client may have, now; undefined: nothing, and that is counted. */
+  private wanted(message: Message): Message | undefined {
+    if (this.filtersDeliveries && !this.policy.mayReceive(message.topic)) {
+      this.layer.events.messageDropped('receive_denied', this.clientId, 1)
+      return undefined
+    }
+    if (message.expired(this.layer.clock.now())) {
+      this.layer.events.messageDropped('expired', this.clientId, 1)
+      return undefined
+    }
+    const { authorizeForward } = this.layer.engine.hooks
+    return authorizeForward === undefined ? message : authorizeForward(this.engineClient, message)
+  }
+
+  private encodeOwn(message: Message, delivery: Delivery, packetId: number, dup: boolean, now: number) {
+    const alias = this.aliases?.assign(message.topic)
+    const bytes = encodePublish(message, {
+      version: this.version,
+      qos: delivery.qos,
+      retain: delivery.retain,
+      dup,
+      packetId,
+      identifiers: delivery.identifiers,
+      topicAlias: alias?.alias,
+      omitTopic: alias?.fresh === false,
+      now,
+    })
+    // The packet that tells the client an alias must arrive, or later ones mean nothing to it.
+    return { bytes, droppable: alias?.fresh !== true }
+  }
+
+  private put(message: Message, bytes: Buffer, qos: Delivery['qos'], droppable: boolean): boolean {
+    if (bytes.length > this.terms.maximumPacketSize) {
+      this.layer.events.messageDropped('too_large', this.clientId, 1)
+      return false
+    }
+    this.connection.outbox.send(bytes, droppable)
+    this.layer.events.messageSent(qos, message.payload.length)
+    return true
+  }
+}

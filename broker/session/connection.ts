@@ -1,0 +1,452 @@
+import type { AuthenticationExchange } from '../contract/enhanced-authentication.js'
+import type { Timer } from '../contract/clock.js'
+import type { EngineConnection } from '../contract/engine.js'
+import type { ConnectRefusal } from '../contract/events.js'
+import type { Message, PublishProperties, QoS } from '../contract/message.js'
+import type { Subscription } from '../contract/subscription.js'
+import type { CloseCause, ConnectionHandler, ConnectionInfo, Outbox } from '../contract/transport.js'
+import { encodeConnAck } from '../wire/connack-encoder.js'
+import { PINGRESP, encodeAuth, encodeDisconnect } from '../wire/control-encoder.js'
+import { PacketDecoder } from '../wire/packet-decoder.js'
+import type {
+  AckPacket,
+  AuthPacket,
+  ConnectPacket,
+  DisconnectPacket,
+  InboundPacket,
+  PacketHandler,
+  WireViolation,
+} from '../wire/packet.js'
+import { ReasonCode } from '../wire/reason-codes.js'
+import { AuthExchange, type AuthLink } from './auth-exchange.js'
+import { connect, refusalCode } from './connect.js'
+import type { ConnectedClient, ConnectionControl } from './connected-client.js'
+import type { SessionLayer } from './session-layer.js'
+import {
+  addSubscriptions,
+  dropDeniedSubscriptions,
+  removeSubscriptions,
+  subscribe,
+  unsubscribe,
+} from './subscribe.js'
+
+type Phase = 'awaiting-connect' | 'connecting' | 'connected' | 'closing' | 'closed'
+
+/**
+ * One connection from its first byte to its last: hands packets to the exchanges and ends what goes against the
+ * rules. Everything that is only there after CONNACK is in `ConnectedClient`.
+ */
+export class Connection
+  implements ConnectionHandler, PacketHandler, ConnectionControl, EngineConnection, AuthLink
+{
+  clientId = ''
+  clean = true
+  version: 3 | 4 | 5 = 4
+
+  private phase: Phase = 'awaiting-connect'
+  private client: ConnectedClient | undefined
+  private cause: CloseCause | undefined
+  private connectTimer: Timer | undefined
+  private holds = 0
+  private expiryInterval = 0
+  private leftWithDisconnect = false
+  private releasing: Promise<void> | undefined
+  private authExchange: AuthExchange | undefined
+  private readonly decoder: PacketDecoder
+
+  constructor(
+    readonly info: ConnectionInfo,
+    readonly outbox: Outbox,
+    private readonly layer: SessionLayer,
+  ) {
+    const { limits, wheel } = layer
+    this.decoder = new PacketDecoder(
+      { maxPacketSize: limits.packetSize, topicAliasMaximum: limits.topicAliasMaximum },
+      this,
+    )
+    this.connectTimer = wheel.schedule(limits.connectTimeoutSeconds * 1000, () => this.outOfTime())
+  }
+
+  // ---- what the transport calls
+
+  received(bytes: Buffer): void {
+    this.client?.keepAlive?.heard()
+    this.decoder.push(bytes)
+  }
+
+  drained(): void {
+    this.client?.drained()
+  }
+
+  closed(cause: CloseCause): void {
+    this.cause ??= cause
+    this.phase = 'closed'
+    this.decoder.stop()
+    this.stopTimers()
+    if (this.client === undefined) return
+    const { lock } = this.layer.sessions
+    lock.run(this.clientId, () => this.release()).catch(this.layer.onDefect)
+  }
+
+  // ---- what the decoder calls
+
+  publish(
+    topic: string,
+    payload: Buffer,
+    qos: QoS,
+    retain: boolean,
+    _dup: boolean,
+    packetId: number,
+    properties: PublishProperties | undefined,
+    messageExpiryInterval: number | undefined,
+    wireLength: number,
+  ): void {
+    if (this.client === undefined) {
+      this.violated(ReasonCode.ProtocolError, 'MQTT-3.1.2-30', 'PUBLISH before CONNACK')
+      return
+    }
+    this.layer.events.messageReceived(qos, wireLength)
+    this.client.inbound.publish(topic, payload, qos, retain, packetId, properties, messageExpiryInterval)
+  }
+
+  packet(packet: InboundPacket): void {
+    if (packet.type === 'connect') {
+      this.connect(packet)
+      return
+    }
+    if (packet.type === 'auth') {
+      this.authReceived(packet)
+      return
+    }
+    const { client } = this
+    if (client === undefined) {
+      // Only an exchange of AUTH packets reads between CONNECT and CONNACK.
+      if (packet.type === 'disconnect') this.end('client_disconnect', ReasonCode.Success)
+      else this.violated(ReasonCode.ProtocolError, 'MQTT-3.1.2-30', `${packet.type} before CONNACK`)
+      return
+    }
+    switch (packet.type) {
+      case 'puback':
+      case 'pubrec':
+      case 'pubrel':
+      case 'pubcomp':
+        this.acknowledged(client, packet)
+        break
+      case 'subscribe':
+        this.hold(subscribe(client, packet, this.layer))
+        break
+      case 'unsubscribe':
+        this.hold(unsubscribe(client, packet, this.layer))
+        break
+      case 'pingreq':
+        client.send(PINGRESP)
+        this.layer.engine.events.ping(client.engineClient)
+        break
+      case 'disconnect':
+        this.disconnected(packet)
+        break
+    }
+  }
+
+  violation({ reasonCode, rule, detail }: WireViolation): void {
+    this.violated(reasonCode, rule, detail)
+  }
+
+  // ---- what the exchanges call
+
+  /** CONNECT has been read: hooks and logs know the client by its id from now on. */
+  identified(clientId: string, packet: ConnectPacket): void {
+    this.clientId = clientId
+    this.clean = packet.cleanStart
+    this.version = packet.version
+  }
+
+  established(client: ConnectedClient): void {
+    this.client = client
+    this.expiryInterval = client.terms.expiryInterval
+  }
+
+  /** Whether the connection has ended or is ending. */
+  get gone(): boolean {
+    return this.phase === 'closing' || this.phase === 'closed'
+  }
+
+  get connected(): boolean {
+    return this.phase === 'connected'
+  }
+
+  end(cause: CloseCause, reasonCode: number, reason?: string): void {
+    if (this.gone) return
+    const { client } = this
+    if (
+      client !== undefined &&
+      this.version === 5 &&
+      this.phase === 'connected' &&
+      cause !== 'client_disconnect'
+    ) {
+      client.send(this.disconnectPacket(client, reasonCode, reason))
+    }
+    this.phase = 'closing'
+    this.cause = cause
+    this.decoder.stop()
+    this.stopTimers()
+    this.outbox.close(cause)
+  }
+
+  violated(reasonCode: number, rule: string, detail: string): void {
+    if (this.gone) return
+    this.layer.events.protocolViolation(
+      this.info,
+      this.clientId === '' ? undefined : this.clientId,
+      rule,
+      detail,
+    )
+    const cause = causeOf(reasonCode)
+    if (this.client === undefined) {
+      this.refuseConnect(reasonCode, reasonCode === ReasonCode.UnsupportedProtocolVersion, cause)
+      return
+    }
+    this.layer.engine.events.clientError(this.client.engineClient, new Error(detail))
+    this.end(cause, reasonCode, detail)
+  }
+
+  pauseReading(): void {
+    if (this.holds++ > 0) return
+    this.decoder.pause()
+    this.outbox.pause()
+  }
+
+  resumeReading(): void {
+    if (--this.holds > 0 || this.gone) return
+    this.outbox.resume()
+    this.decoder.resume()
+  }
+
+  release(): Promise<void> {
+    const { client } = this
+    if (client === undefined) return Promise.resolve()
+    this.releasing ??= this.letGo(client)
+    return this.releasing
+  }
+
+  /** The AUTH packets of CONNECT: nothing else is read until the method has decided. */
+  async authenticateInSteps(method: string, exchange: AuthenticationExchange, first: Buffer | undefined) {
+    this.authExchange = new AuthExchange(method, exchange, this)
+    this.resumeReading()
+    const outcome = await this.authExchange.run(first)
+    this.authExchange = undefined
+    this.pauseReading()
+    return outcome
+  }
+
+  send(bytes: Buffer): void {
+    this.outbox.send(bytes, false)
+  }
+
+  // ---- what an embedding program calls through the engine
+
+  close(cause: CloseCause, done: () => void): void {
+    this.end(cause, ReasonCode.AdministrativeAction)
+    this.layer.sessions.lock
+      .run(this.clientId, () => this.release())
+      .then(done, (error: unknown) => {
+        this.layer.onDefect(error)
+        done()
+      })
+  }
+
+  deliver(message: Message): void {
+    const { qos, retain } = message
+    this.client?.session.deliver(
+      message,
+      { qos, retain, identifiers: [], sharedFilter: undefined },
+      undefined,
+    )
+  }
+
+  async subscribe(subscriptions: readonly Subscription[]): Promise<void> {
+    if (this.client !== undefined) await addSubscriptions(this.client, subscriptions, this.layer)
+  }
+
+  async unsubscribe(filters: readonly string[]): Promise<void> {
+    if (this.client !== undefined) await removeSubscriptions(this.client, filters, this.layer)
+  }
+
+  // ---- exchanges that are too small for a file
+
+  private connect(packet: ConnectPacket): void {
+    this.phase = 'connecting'
+    this.pauseReading()
+    connect(this, packet, this.layer).then(
+      (outcome) => {
+        this.connectTimer?.cancel()
+        this.connectTimer = undefined
+        if (outcome === undefined || this.gone) return
+        if ('reasonCode' in outcome) {
+          this.refused(outcome.reasonCode, outcome.reason)
+          return
+        }
+        this.phase = 'connected'
+        this.resumeReading()
+      },
+      (error: unknown) => {
+        this.layer.onDefect(error)
+        if (this.client === undefined) this.refused(ReasonCode.ServerUnavailable, 'server_unavailable')
+        else this.end('internal_error', ReasonCode.UnspecifiedError)
+      },
+    )
+  }
+
+  private refused(reasonCode: number, reason: ConnectRefusal): void {
+    this.layer.events.connectRefused(this.info, this.clientId === '' ? undefined : this.clientId, reason)
+    this.refuseConnect(reasonCode, true, 'not_authorized')
+  }
+
+  private refuseConnect(reasonCode: number, tell: boolean, cause: CloseCause): void {
+    // A client whose CONNECT could not be read is not sure to speak MQTT at all: it gets no CONNACK [MQTT-3.1.4-1].
+    if (tell && !this.gone)
+      this.outbox.send(encodeConnAck({ sessionPresent: false, reasonCode }, this.version), false)
+    this.end(cause, reasonCode)
+  }
+
+  private authReceived(packet: AuthPacket): void {
+    const { client, layer } = this
+    if (this.authExchange !== undefined) {
+      this.authExchange.received(packet)
+      return
+    }
+    const method = client?.terms.authenticationMethod
+    const mechanism = method === undefined ? undefined : layer.enhancedAuthentication.mechanism(method)
+    const fits = packet.reasonCode === ReasonCode.ReAuthenticate && packet.authenticationMethod === method
+    if (client === undefined || method === undefined || mechanism === undefined || !fits) {
+      this.violated(ReasonCode.ProtocolError, 'MQTT-4.12.1-1', 'AUTH outside of an exchange')
+      return
+    }
+    const exchange = mechanism.begin({
+      clientId: this.clientId,
+      username: undefined,
+      current: client.principal,
+    })
+    this.authExchange = new AuthExchange(method, exchange, this)
+    this.authExchange
+      .run(packet.authenticationData)
+      .then((outcome) => {
+        this.authExchange = undefined
+        if (outcome === undefined || this.gone) return
+        if (outcome.kind === 'refused') {
+          this.end('not_authorized', refusalCode(outcome.reason), 'the re-authentication failed')
+          return
+        }
+        client.authorize(outcome.principal)
+        const { data: authenticationData } = outcome
+        client.send(
+          encodeAuth({
+            reasonCode: ReasonCode.Success,
+            authenticationMethod: method,
+            ...(authenticationData !== undefined && { authenticationData }),
+          }),
+        )
+        this.hold(dropDeniedSubscriptions(client, layer))
+      })
+      .catch(layer.onDefect)
+  }
+
+  private acknowledged(client: ConnectedClient, packet: AckPacket): void {
+    const { type, packetId, reasonCode } = packet
+    if (type === 'pubrel') {
+      client.inbound.release(packetId)
+    } else if (type === 'pubrec') {
+      // An unknown identifier is answered, so that the client can let go of it [MQTT-4.3.3-7].
+      if (!client.deliveries.received(packetId, reasonCode) && reasonCode < 0x80) {
+        client.sendPubRel(packetId, ReasonCode.PacketIdentifierNotFound)
+      }
+    } else {
+      const message =
+        type === 'puback' ? client.deliveries.acknowledged(packetId) : client.deliveries.completed(packetId)
+      // Acknowledging what is not under way harms nobody: after a resume both sides may disagree for a moment.
+      if (message !== false) this.layer.engine.events.ack(client.engineClient, message)
+    }
+  }
+
+  private disconnected(packet: DisconnectPacket): void {
+    const { sessionExpiryInterval } = packet
+    if (sessionExpiryInterval !== undefined) {
+      if (this.expiryInterval === 0 && sessionExpiryInterval > 0) {
+        this.violated(
+          ReasonCode.ProtocolError,
+          'MQTT-3.14.2-2',
+          'session expiry raised from zero in DISCONNECT',
+        )
+        return
+      }
+      this.expiryInterval = Math.min(sessionExpiryInterval, this.layer.limits.sessionExpiryMaximumSeconds)
+    }
+    this.leftWithDisconnect = packet.reasonCode === ReasonCode.Success
+    this.end('client_disconnect', ReasonCode.Success)
+  }
+
+  /** Nothing more is read until the exchange is over, so that the next packet finds its effect. */
+  private hold(exchange: Promise<void>): void {
+    this.pauseReading()
+    exchange
+      .catch((error: unknown) => {
+        this.layer.onDefect(error)
+        this.end('internal_error', ReasonCode.UnspecifiedError)
+      })
+      .finally(() => this.resumeReading())
+  }
+
+  private outOfTime(): void {
+    this.layer.engine.events.connectionError(
+      this.layer.engine.client(this),
+      new Error('connect did not arrive in time'),
+    )
+    this.end('connect_timeout', ReasonCode.MaximumConnectTime)
+  }
+
+  private async letGo(client: ConnectedClient): Promise<void> {
+    const cause = this.cause ?? 'internal_error'
+    // At a shutdown the will stays in the store: the next process publishes it, unless the client is back.
+    const keepWill = cause === 'server_shutdown'
+    this.layer.events.disconnected(this.info, this.clientId, cause)
+    await this.layer.sessions.release(client, this.expiryInterval, !this.leftWithDisconnect, keepWill)
+  }
+
+  private disconnectPacket(client: ConnectedClient, reasonCode: number, reason: string | undefined): Buffer {
+    const { serverReference } = this.layer.settings
+    const moving = reasonCode === ReasonCode.ServerShuttingDown && serverReference !== undefined
+    const full = encodeDisconnect({
+      reasonCode: moving ? ReasonCode.UseAnotherServer : reasonCode,
+      properties: {
+        ...(reason !== undefined && { reasonString: reason }),
+        ...(moving && { serverReference }),
+      },
+    })
+    return full.length > client.terms.maximumPacketSize ? encodeDisconnect({ reasonCode }) : full
+  }
+
+  private stopTimers(): void {
+    this.connectTimer?.cancel()
+    this.connectTimer = undefined
+    this.authExchange?.abandon()
+    this.client?.stop()
+  }
+}
+
+function causeOf(reasonCode: number): CloseCause {
+  switch (reasonCode) {
+    case ReasonCode.MalformedPacket:
+      return 'malformed_packet'
+    case ReasonCode.PacketTooLarge:
+      return 'packet_too_large'
+    case ReasonCode.NotAuthorized:
+      return 'not_authorized'
+    case ReasonCode.QuotaExceeded:
+    case ReasonCode.ReceiveMaximumExceeded:
+      return 'quota_exceeded'
+    case ReasonCode.ServerBusy:
+      return 'server_busy'
+    default:
+      return 'protocol_error'
+  }
+}

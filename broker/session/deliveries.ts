@@ -1,0 +1,236 @@
+import type { GatewayError } from '../contract/errors.js'
+import type { Message } from '../contract/message.js'
+import type { QueueEntry } from '../contract/store.js'
+import type { Delivery } from '../contract/subscription.js'
+import type { DeliveryQueue } from './delivery-queue.js'
+
+/** Payload bytes taken from the queue at a time. */
+const READ_BYTES = 1 << 20
+
+/** Packet identifiers are 1 to 65,535 (MQTT 5, 2.2.1). */
+const PACKET_IDS = 65_535
+
+/** What sends the packets: the connection. */
+export interface DeliveryLink {
+  /** Sends a PUBLISH; false when this message is not for this receiver (too large, expired, denied): it is settled. */
+  sendPublish(message: Message, delivery: Delivery, packetId: number, dup: boolean): boolean
+  sendPubRel(packetId: number, reasonCode: number): void
+  /** Whether the socket takes more. */
+  readonly writable: boolean
+  /** The queue cannot be read or written: the connection has to end, the messages stay. */
+  failed(error: Error): void
+}
+
+export interface DeliveryOptions {
+  /** Receive Maximum of the client, bounded by ours [MQTT-3.3.4-9]. */
+  readonly window: number
+  /** Last sequence number that needs no delivery any more. */
+  readonly settledUpTo: number
+  /** Entries up to this one may have been sent on an earlier connection: DUP is set [MQTT-3.3.1-1]. */
+  readonly maybeSentUpTo: number
+}
+
+type InflightState = 'published' | 'releasing' | 'released'
+
+interface Inflight {
+  readonly sequence: number
+  readonly qos: 1 | 2
+  state: InflightState
+  readonly message: Message | undefined
+  readonly delivery: Delivery
+}
+
+/**
+ * QoS 1 and 2 towards one client (MQTT 5, 4.3, 4.4, 4.6 and 4.9).
+ *
+ * The queue is the truth; a live message only saves reading it back. It is sent at once when it is the next one
+ * in sequence and the window is open, otherwise it is read from the queue when its turn comes. The packet
+ * identifier follows from the sequence number, so that a resumed session uses the same ones again without having
+ * written them down [MQTT-4.4.0-1].
+ */
+export class Deliveries {
+  private readonly inflight = new Map<number, Inflight>()
+  private cursor: number
+  private latest: number
+  private caughtUp = false
+  private reading = false
+  private closed = false
+
+  constructor(
+    private readonly queue: DeliveryQueue,
+    private readonly link: DeliveryLink,
+    private readonly options: DeliveryOptions,
+  ) {
+    this.cursor = options.settledUpTo
+    this.latest = options.settledUpTo
+  }
+
+  /** Sends what waits in the queue, as far as the window is open. */
+  resume(): void {
+    this.pump()
+  }
+
+  /**
+   * Offers the live copy of the queue entry `sequence`. True: it was sent (or needs no sending). False: it has to
+   * wait in the queue; call `resume` once it is there.
+   */
+  offer(sequence: number, message: Message, delivery: Delivery): boolean {
+    if (sequence <= this.cursor) return true
+    if (
+      this.caughtUp &&
+      sequence === this.cursor + 1 &&
+      this.open &&
+      !this.inflight.has(packetIdOf(sequence))
+    ) {
+      this.cursor = sequence
+      this.latest = sequence
+      this.transmit(sequence, message, delivery)
+      return true
+    }
+    this.latest = Math.max(this.latest, sequence)
+    this.caughtUp = false
+    return false
+  }
+
+  /** PUBACK. False: no such QoS 1 delivery. */
+  acknowledged(packetId: number): Message | undefined | false {
+    const entry = this.inflight.get(packetId)
+    if (entry?.qos !== 1) return false
+    this.settle(packetId, entry)
+    return entry.message
+  }
+
+  /** PUBREC. False: no such QoS 2 delivery. A reason code of 0x80 or above ends it [MQTT-4.3.3-4]. */
+  received(packetId: number, reasonCode: number): boolean {
+    const entry = this.inflight.get(packetId)
+    if (entry?.qos !== 2) return false
+    if (reasonCode >= 0x80) {
+      this.settle(packetId, entry)
+      return true
+    }
+    if (entry.state === 'released') {
+      this.link.sendPubRel(packetId, 0)
+      return true
+    }
+    if (entry.state === 'releasing') return true
+    entry.state = 'releasing'
+    // Written down before PUBREL goes out: a resumed session that sent the PUBLISH again would be delivering twice.
+    this.queue.release(entry.sequence, (error) => {
+      if (this.closed) return
+      if (error !== undefined) {
+        this.fail(error)
+        return
+      }
+      entry.state = 'released'
+      this.link.sendPubRel(packetId, 0)
+    })
+    return true
+  }
+
+  /** PUBCOMP. False: no such delivery. */
+  completed(packetId: number): Message | undefined | false {
+    const entry = this.inflight.get(packetId)
+    if (entry?.state !== 'released') return false
+    this.settle(packetId, entry)
+    return entry.message
+  }
+
+  /** The socket takes bytes again. */
+  drained(): void {
+    this.pump()
+  }
+
+  /** Nothing is sent any more. Returns what was sent and not settled, in order. */
+  close(): { readonly sentUpTo: number; readonly unsettled: readonly QueueEntry[] } {
+    this.closed = true
+    const unsettled = [...this.inflight.values()]
+    this.inflight.clear()
+    return { sentUpTo: this.cursor, unsettled }
+  }
+
+  get inflightCount(): number {
+    return this.inflight.size
+  }
+
+  private get open(): boolean {
+    return this.inflight.size < this.options.window && this.link.writable
+  }
+
+  private pump(): void {
+    while (!this.caughtUp && !this.reading && !this.closed && this.open) {
+      const target = this.latest
+      const limit = { messages: this.options.window - this.inflight.size, bytes: READ_BYTES }
+      const entries = this.queue.read(this.cursor, limit)
+      if (entries instanceof Promise) {
+        this.reading = true
+        entries.then(
+          (read) => {
+            this.reading = false
+            if (this.take(read, target)) this.pump()
+          },
+          (error: unknown) => {
+            this.reading = false
+            this.fail(error instanceof Error ? error : new Error(String(error)))
+          },
+        )
+        return
+      }
+      if (!this.take(entries, target)) return
+    }
+  }
+
+  /** False: there is no use in reading on now. */
+  private take(entries: readonly QueueEntry[], target: number): boolean {
+    if (this.closed) return false
+    if (entries.length === 0) {
+      // What was announced up to `target` has expired or was evicted.
+      this.cursor = Math.max(this.cursor, target)
+      this.caughtUp = this.latest <= this.cursor
+      return !this.caughtUp
+    }
+    for (const { sequence, message, delivery } of entries) {
+      if (sequence <= this.cursor) continue
+      // The identifier is still in use by the delivery 65,535 places ahead: its acknowledgement pumps again.
+      if (this.inflight.has(packetIdOf(sequence))) return false
+      this.cursor = sequence
+      if (message === undefined) this.releaseAgain(sequence, delivery)
+      else this.transmit(sequence, message, delivery)
+    }
+    return true
+  }
+
+  private transmit(sequence: number, message: Message, delivery: Delivery): void {
+    const packetId = packetIdOf(sequence)
+    const qos = delivery.qos === 2 ? 2 : 1
+    const dup = sequence <= this.options.maybeSentUpTo
+    // Registered first: the acknowledgement may come while the write is still on the stack of a test's socket.
+    this.inflight.set(packetId, { sequence, qos, state: 'published', message, delivery })
+    if (this.link.sendPublish(message, delivery, packetId, dup)) return
+    this.inflight.delete(packetId)
+    this.queue.settle(sequence, this.onSettled)
+  }
+
+  private releaseAgain(sequence: number, delivery: Delivery): void {
+    const packetId = packetIdOf(sequence)
+    this.inflight.set(packetId, { sequence, qos: 2, state: 'released', message: undefined, delivery })
+    this.link.sendPubRel(packetId, 0)
+  }
+
+  private settle(packetId: number, entry: Inflight): void {
+    this.inflight.delete(packetId)
+    this.queue.settle(entry.sequence, this.onSettled)
+    this.pump()
+  }
+
+  private readonly onSettled = (error: GatewayError | undefined): void => {
+    if (error !== undefined && !this.closed) this.fail(error)
+  }
+
+  private fail(error: Error): void {
+    if (!this.closed) this.link.failed(error)
+  }
+}
+
+function packetIdOf(sequence: number): number {
+  return ((sequence - 1) % PACKET_IDS) + 1
+}

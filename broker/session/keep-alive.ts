@@ -1,0 +1,37 @@
+import type { Clock, Timer } from '../contract/clock.js'
+import type { TimerWheel } from './timer-wheel.js'
+
+/**
+ * Ends a connection that has been silent for one and a half times its keep-alive [MQTT-3.1.2-24].
+ *
+ * A packet only notes the time; the timer looks at it when it runs out and goes on for the rest, so that traffic
+ * costs no timer operations.
+ */
+export class KeepAlive {
+  private lastHeard: number
+  private timer: Timer
+
+  constructor(
+    private readonly wheel: TimerWheel,
+    private readonly clock: Clock,
+    private readonly limitMs: number,
+    private readonly onSilence: () => void,
+  ) {
+    this.lastHeard = clock.now()
+    this.timer = wheel.schedule(limitMs, this.check)
+  }
+
+  heard(): void {
+    this.lastHeard = this.clock.now()
+  }
+
+  stop(): void {
+    this.timer.cancel()
+  }
+
+  private readonly check = (): void => {
+    const left = this.lastHeard + this.limitMs - this.clock.now()
+    if (left <= 0) this.onSilence()
+    else this.timer = this.wheel.schedule(left, this.check)
+  }
+}

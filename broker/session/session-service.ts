@@ -1,0 +1,75 @@
+import type { AcceptConnection } from '../contract/transport.js'
+import type { Service } from '../contract/service.js'
+import { ReasonCode } from '../wire/reason-codes.js'
+import { Connection } from './connection.js'
+import { Sessions } from './sessions.js'
+import type { SessionDependencies, SessionLayer } from './session-layer.js'
+import { TimerWheel } from './timer-wheel.js'
+import { Wills } from './wills.js'
+
+/** Resolution of keep-alive, session expiry, will delay and connect timeout in milliseconds. */
+const TICK_MS = 250
+
+/** The session layer: `accept` is what listeners hand their connections to. */
+export class SessionService implements Service {
+  readonly name = 'sessions'
+  private readonly layer: SessionLayer
+  private stopping = false
+
+  constructor(deps: SessionDependencies) {
+    const { store, router, engine, clock, events, limits, onDefect } = deps
+    const wheel = new TimerWheel(clock, TICK_MS, onDefect)
+    const wills = new Wills(store, engine, wheel, clock, events, onDefect)
+    const queueBounds = {
+      messages: limits.queuedMessages,
+      bytes: limits.queuedBytes,
+      whenFull: limits.whenQueueFull,
+    }
+    const sessions = new Sessions({
+      store,
+      router,
+      engine,
+      wills,
+      wheel,
+      clock,
+      events,
+      queueBounds,
+      onDefect,
+    })
+    this.layer = { ...deps, wheel, wills, sessions }
+  }
+
+  /** Restores sessions, then publishes the wills that a former process left behind; listeners start after it. */
+  async start(): Promise<void> {
+    await this.layer.sessions.restore()
+    await this.layer.wills.restore()
+  }
+
+  /** Tells every client that the server goes, and waits until every session has been closed. */
+  async stop(): Promise<void> {
+    this.stopping = true
+    for (const client of this.layer.sessions.clients()) {
+      client.connection.end('server_shutdown', ReasonCode.ServerShuttingDown)
+    }
+    const { lock } = this.layer.sessions
+    await Promise.all(
+      [...this.layer.sessions.clients()].map((client) =>
+        lock.run(client.clientId, () => client.connection.release()),
+      ),
+    )
+    await lock.idle()
+    this.layer.wills.stop()
+    this.layer.wheel.stop()
+  }
+
+  readonly accept: AcceptConnection = (info, outbox) => {
+    const connection = new Connection(info, outbox, this.layer)
+    if (this.stopping) connection.end('server_shutdown', ReasonCode.ServerShuttingDown)
+    return connection
+  }
+
+  /** Sessions, with and without a connection. */
+  get sessionCount(): number {
+    return this.layer.sessions.count
+  }
+}

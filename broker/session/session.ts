@@ -1,0 +1,80 @@
+import type { Timer } from '../contract/clock.js'
+import type { Message } from '../contract/message.js'
+import type { Delivery, Subscriber, Subscription } from '../contract/subscription.js'
+import { formatFilter } from '../contract/topic.js'
+import type { VolatileQueue } from './delivery-queue.js'
+import type { Deliveries } from './deliveries.js'
+
+/** The connection of a session, as far as deliveries are concerned. */
+export interface SessionLink {
+  readonly deliveries: Deliveries
+  /** QoS 0. */
+  sendPlain(message: Message, delivery: Delivery): void
+}
+
+/**
+ * A session: what the router knows under a client id, whether a connection is attached or not. It lives as long
+ * as its subscriptions do; a takeover attaches another connection to the same session.
+ */
+export class Session implements Subscriber {
+  readonly subscriptions = new Map<string, Subscription>()
+  /** Last sequence number that may have been sent to the client. */
+  maybeSentUpTo = 0
+  /** Read from the store at the start: what a former process has sent is not known. */
+  restored = false
+  /** Runs while no connection is attached and the session is to end. */
+  expiry: Timer | undefined
+
+  private link: SessionLink | undefined
+  private volatileSequence = 0
+
+  /** `queue`: of a session without expiry; undefined: the store keeps the queue. */
+  constructor(
+    readonly clientId: string,
+    readonly queue: VolatileQueue | undefined,
+  ) {}
+
+  get durable(): boolean {
+    return this.queue === undefined
+  }
+
+  get online(): boolean {
+    return this.link !== undefined
+  }
+
+  attach(link: SessionLink): void {
+    this.link = link
+  }
+
+  detach(): void {
+    this.link = undefined
+  }
+
+  deliver(message: Message, delivery: Delivery, sequence: number | undefined): void {
+    const { link } = this
+    // Offline: QoS 1 and 2 are in the store; QoS 0 is for those who listen.
+    if (link === undefined) return
+    if (delivery.qos === 0) {
+      link.sendPlain(message, delivery)
+    } else if (this.queue === undefined) {
+      // Without a number the store did not take it: its queue is full, and that is counted there.
+      if (sequence !== undefined && !link.deliveries.offer(sequence, message, delivery))
+        link.deliveries.resume()
+    } else {
+      const next = ++this.volatileSequence
+      if (link.deliveries.offer(next, message, delivery)) return
+      this.queue.add(next, message, delivery)
+      link.deliveries.resume()
+    }
+  }
+
+  keep(subscription: Subscription): void {
+    this.subscriptions.set(formatFilter(subscription), subscription)
+  }
+
+  forget(filter: string): Subscription | undefined {
+    const subscription = this.subscriptions.get(filter)
+    this.subscriptions.delete(filter)
+    return subscription
+  }
+}

@@ -1,0 +1,169 @@
+import type { Message } from '../contract/message.js'
+import type { SubscribeDecision } from '../contract/policy.js'
+import type { Delivery, Subscription } from '../contract/subscription.js'
+import { formatFilter, parseFilter, type ParsedFilter } from '../contract/topic.js'
+import type { SubscribePacket, SubscriptionRequest, UnsubscribePacket } from '../wire/packet.js'
+import { encodeSubAck, encodeUnsubAck } from '../wire/suback-encoder.js'
+import { ReasonCode } from '../wire/reason-codes.js'
+import type { ConnectedClient } from './connected-client.js'
+import type { SessionLayer } from './session-layer.js'
+
+interface Granted {
+  readonly subscription: Subscription
+  /** Whether it was there before: decides about retained messages [MQTT-3.3.1-10]. */
+  readonly existed: boolean
+}
+
+/** SUBSCRIBE (MQTT 5, 3.8): checks each filter, stores, routes, answers, then sends what is retained. */
+export async function subscribe(
+  client: ConnectedClient,
+  packet: SubscribePacket,
+  layer: SessionLayer,
+): Promise<void> {
+  const codes: number[] = []
+  const granted = new Map<string, Granted>()
+  for (const request of packet.subscriptions) {
+    const outcome = await examine(client, request, packet.subscriptionIdentifier, layer, granted)
+    if (typeof outcome === 'number') {
+      codes.push(outcome)
+      layer.events.subscribed(client.clientId, request.filter, outcome)
+    } else {
+      codes.push(outcome.qos)
+      const key = formatFilter(outcome)
+      granted.set(key, { subscription: outcome, existed: client.session.subscriptions.has(key) })
+    }
+  }
+  const subscriptions = [...granted.values()].map(({ subscription }) => subscription)
+  await addSubscriptions(client, subscriptions, layer)
+  client.send(encodeSubAck(packet.packetId, codes, client.version))
+  layer.engine.events.subscribed(client.engineClient, subscriptions)
+  for (const grant of granted.values()) await sendRetained(client, grant, layer)
+}
+
+/** UNSUBSCRIBE (MQTT 5, 3.10). */
+export async function unsubscribe(
+  client: ConnectedClient,
+  packet: UnsubscribePacket,
+  layer: SessionLayer,
+): Promise<void> {
+  const { session } = client
+  const codes = packet.filters.map((filter) =>
+    session.subscriptions.has(filter) ? ReasonCode.Success : ReasonCode.NoSubscriptionExisted,
+  )
+  await removeSubscriptions(client, packet.filters, layer)
+  client.send(encodeUnsubAck(packet.packetId, codes, client.version))
+  layer.engine.events.unsubscribed(client.engineClient, packet.filters)
+}
+
+/** Stored first, routed after: a message that is queued for a subscription must find it after a restart. */
+export async function addSubscriptions(
+  client: ConnectedClient,
+  subscriptions: readonly Subscription[],
+  layer: SessionLayer,
+): Promise<void> {
+  if (subscriptions.length === 0) return
+  await client.stored?.subscribe(subscriptions)
+  for (const subscription of subscriptions) {
+    client.session.keep(subscription)
+    layer.router.subscribe(client.session, subscription)
+    if (client.policy.maySubscribe(subscription.filter) === 'allowed-in-part') client.filtersDeliveries = true
+    layer.events.subscribed(client.clientId, formatFilter(subscription), subscription.qos)
+  }
+}
+
+/** `filters` as the client writes them, `$share/` prefix included. */
+export async function removeSubscriptions(
+  client: ConnectedClient,
+  filters: readonly string[],
+  layer: SessionLayer,
+): Promise<void> {
+  const { session } = client
+  const known = filters.flatMap((filter) => session.subscriptions.get(filter) ?? [])
+  if (known.length === 0) return
+  await client.stored?.unsubscribe(known)
+  for (const subscription of known) {
+    const text = formatFilter(subscription)
+    session.forget(text)
+    layer.router.unsubscribe(session, subscription.filter, subscription.share)
+    layer.events.unsubscribed(client.clientId, text)
+  }
+}
+
+/** A session resumed by somebody who may see less than who made it: what is denied now goes. */
+export async function dropDeniedSubscriptions(client: ConnectedClient, layer: SessionLayer): Promise<void> {
+  const denied: string[] = []
+  for (const [text, { filter }] of client.session.subscriptions) {
+    const decision: SubscribeDecision = client.policy.maySubscribe(filter)
+    if (decision === 'denied') denied.push(text)
+    if (decision === 'allowed-in-part') client.filtersDeliveries = true
+  }
+  await removeSubscriptions(client, denied, layer)
+}
+
+/** The subscription as granted, or the reason code of its refusal. */
+async function examine(
+  client: ConnectedClient,
+  request: SubscriptionRequest,
+  identifier: number | undefined,
+  layer: SessionLayer,
+  granted: ReadonlyMap<string, Granted>,
+): Promise<Subscription | number> {
+  const { limits } = layer
+  const parsed = parseFilter(request.filter, { maxLevels: limits.topicLevels, maxBytes: limits.topicBytes })
+  if (typeof parsed === 'string') return ReasonCode.TopicFilterInvalid
+  if (client.policy.maySubscribe(parsed.filter) === 'denied') return ReasonCode.NotAuthorized
+  if (isOneTooMany(client, parsed, granted, limits.subscriptionsPerClient)) return ReasonCode.QuotaExceeded
+  const { qos, noLocal, retainAsPublished, retainHandling } = request
+  const subscription = { ...parsed, qos, noLocal, retainAsPublished, retainHandling, identifier }
+  const { authorizeSubscribe } = layer.engine.hooks
+  if (authorizeSubscribe === undefined) return subscription
+  return (await authorizeSubscribe(client.engineClient, subscription)) ?? ReasonCode.NotAuthorized
+}
+
+function isOneTooMany(
+  client: ConnectedClient,
+  parsed: ParsedFilter,
+  granted: ReadonlyMap<string, Granted>,
+  maximum: number,
+): boolean {
+  const { subscriptions } = client.session
+  const text = formatFilter(parsed)
+  if (subscriptions.has(text) || granted.has(text)) return false
+  let added = 0
+  for (const { existed } of granted.values()) if (!existed) added++
+  return subscriptions.size + added >= maximum
+}
+
+/**
+ * Retained messages for a subscription (MQTT 5, 3.3.1.3). Shared subscriptions get none (4.8.2). Waits while the
+ * client is slow: a subscription to everything must not push its own beginning out of the outbox.
+ */
+async function sendRetained(
+  client: ConnectedClient,
+  { subscription, existed }: Granted,
+  layer: SessionLayer,
+): Promise<void> {
+  const { filter, share, retainHandling } = subscription
+  if (share !== undefined || retainHandling === 2 || (retainHandling === 1 && existed)) return
+  if (layer.store.retainedCount === 0) return
+  const identifiers = subscription.identifier === undefined ? [] : [subscription.identifier]
+  for await (const messages of layer.store.retained(filter)) {
+    for (const message of messages) {
+      const qos = message.qos < subscription.qos ? message.qos : subscription.qos
+      deliverRetained(client, message, { qos, retain: true, identifiers, sharedFilter: undefined })
+    }
+    if (!(await client.writableAgain())) return
+  }
+}
+
+function deliverRetained(client: ConnectedClient, message: Message, delivery: Delivery): void {
+  const { stored, session } = client
+  if (stored === undefined || delivery.qos === 0) {
+    session.deliver(message, delivery, undefined)
+    return
+  }
+  stored.enqueue(message, delivery, (error, sequence) => {
+    if (error === undefined) session.deliver(message, delivery, sequence)
+    else client.failed(error)
+  })
+}
