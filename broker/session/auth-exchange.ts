@@ -8,7 +8,7 @@ export interface AuthLink {
   send(bytes: Buffer): void
   /** Ends the connection: the client does not keep to the exchange. */
   violated(reasonCode: number, rule: string, detail: string): void
-  readonly gone: boolean
+  isGone(): boolean
 }
 
 /**
@@ -28,7 +28,7 @@ export class AuthExchange {
   async run(first: Buffer | undefined): Promise<Exclude<ExchangeStep, { kind: 'continue' }> | undefined> {
     let step = await this.exchange.step(first)
     while (step.kind === 'continue') {
-      if (this.link.gone) return undefined
+      if (this.link.isGone()) return undefined
       // Armed before the packet goes out, so that no answer can be too early.
       const answered = new Promise<Answer>((resolve) => {
         this.waiter = resolve
@@ -45,7 +45,7 @@ export class AuthExchange {
       if (answer === 'gone') return undefined
       step = await this.exchange.step(answer.data)
     }
-    return this.link.gone ? undefined : step
+    return this.link.isGone() ? undefined : step
   }
 
   /** AUTH 0x18 from the client [MQTT-4.12.0-3]; out of turn or of another method it is a protocol error. */

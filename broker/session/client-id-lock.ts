@@ -12,7 +12,10 @@ export class ClientIdLock {
     const before = this.tails.get(clientId)
     const result = before === undefined ? task() : before.then(task)
     // What waits behind this one does not care how it ended; whoever called `run` does.
-    const tail = result.then(ignore, ignore)
+    const tail = result.then(
+      () => {},
+      () => {},
+    )
     this.tails.set(clientId, tail)
     void tail.then(() => {
       if (this.tails.get(clientId) === tail) this.tails.delete(clientId)
@@ -25,5 +28,3 @@ export class ClientIdLock {
     while (this.tails.size > 0) await Promise.all(this.tails.values())
   }
 }
-
-function ignore(): void {}

@@ -40,7 +40,7 @@ export async function connect(
   const engineClient = layer.engine.client(connection)
 
   const identity = await authenticate(connection, packet, clientId, engineClient, layer)
-  if (identity === undefined || connection.gone) return undefined
+  if (identity === undefined || connection.isGone()) return undefined
   if ('reasonCode' in identity) return identity
   const { principal } = identity
 
@@ -84,7 +84,7 @@ async function establish(
 ): Promise<ConnectedClient | Refusal | undefined> {
   const { sessions, wills, engine, clock, events } = layer
   const { clientId, principal } = terms
-  if (connection.gone) return undefined
+  if (connection.isGone()) return undefined
   const opened = await sessions.open(clientId, packet.cleanStart, terms.expiryInterval)
   const client = new ConnectedClient(layer, connection, terms, opened.session, opened.stored, engineClient)
   sessions.hold(client)
@@ -94,7 +94,7 @@ async function establish(
   if (terms.will !== undefined) await wills.register(clientId, terms.will.message, terms.will.delayInterval)
   else if (wills.isDelayed(clientId)) await wills.discard(clientId)
   if (opened.present) await dropDeniedSubscriptions(client, layer)
-  if (connection.gone) {
+  if (connection.isGone()) {
     // It ended before there was anything to release, or is about to: the lock is ours now.
     await connection.release()
     return undefined
@@ -144,7 +144,7 @@ function identify(packet: ConnectPacket, layer: SessionLayer): string | Refusal 
     if (version === 3 || (version === 4 && !cleanStart)) return invalid
     return layer.newClientId()
   }
-  if (version === 3 && layer.limits.strictClientIds && [...clientId].length > 23) return invalid
+  if (version === 3 && layer.limits.strictClientIds && Array.from(clientId).length > 23) return invalid
   if (Buffer.byteLength(clientId) > layer.limits.clientIdBytes) return invalid
   return clientId
 }

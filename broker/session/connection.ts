@@ -167,7 +167,7 @@ export class Connection
   }
 
   /** Whether the connection has ended or is ending. */
-  get gone(): boolean {
+  isGone(): boolean {
     return this.phase === 'closing' || this.phase === 'closed'
   }
 
@@ -176,7 +176,7 @@ export class Connection
   }
 
   end(cause: CloseCause, reasonCode: number, reason?: string): void {
-    if (this.gone) return
+    if (this.isGone()) return
     const { client } = this
     if (
       client !== undefined &&
@@ -194,7 +194,7 @@ export class Connection
   }
 
   violated(reasonCode: number, rule: string, detail: string): void {
-    if (this.gone) return
+    if (this.isGone()) return
     this.layer.events.protocolViolation(
       this.info,
       this.clientId === '' ? undefined : this.clientId,
@@ -217,7 +217,7 @@ export class Connection
   }
 
   resumeReading(): void {
-    if (--this.holds > 0 || this.gone) return
+    if (--this.holds > 0 || this.isGone()) return
     this.outbox.resume()
     this.decoder.resume()
   }
@@ -281,7 +281,7 @@ export class Connection
       (outcome) => {
         this.connectTimer?.cancel()
         this.connectTimer = undefined
-        if (outcome === undefined || this.gone) return
+        if (outcome === undefined || this.isGone()) return
         if ('reasonCode' in outcome) {
           this.refused(outcome.reasonCode, outcome.reason)
           return
@@ -304,7 +304,7 @@ export class Connection
 
   private refuseConnect(reasonCode: number, tell: boolean, cause: CloseCause): void {
     // A client whose CONNECT could not be read is not sure to speak MQTT at all: it gets no CONNACK [MQTT-3.1.4-1].
-    if (tell && !this.gone)
+    if (tell && !this.isGone())
       this.outbox.send(encodeConnAck({ sessionPresent: false, reasonCode }, this.version), false)
     this.end(cause, reasonCode)
   }
@@ -332,7 +332,7 @@ export class Connection
       .run(packet.authenticationData)
       .then((outcome) => {
         this.authExchange = undefined
-        if (outcome === undefined || this.gone) return
+        if (outcome === undefined || this.isGone()) return
         if (outcome.kind === 'refused') {
           this.end('not_authorized', refusalCode(outcome.reason), 'the re-authentication failed')
           return

@@ -122,5 +122,7 @@ export class Wills {
 /** The Message Expiry Interval of a will counts from its publication (MQTT 5, 3.1.3.2.4). */
 function restartExpiry(will: Message, now: number): Message {
   const lifetime = (will.expiresAt ?? 0) - will.receivedAt
-  return new Message({ ...will, receivedAt: now, expiresAt: now + lifetime })
+  const { topic, payload, qos, retain, properties, publisherId } = will
+  const expiresAt = now + lifetime
+  return new Message({ topic, payload, qos, retain, properties, publisherId, receivedAt: now, expiresAt })
 }
