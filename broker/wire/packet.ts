@@ -101,7 +101,8 @@ export interface AuthPacket {
 /** Receives what the decoder finds, synchronously and in order. */
 export interface PacketHandler {
   /**
-   * The fast lane. `payload` is a view of the buffer handed to the decoder. `topic` is the topic name with any
+   * The fast lane. `payload` is a view of the buffer handed to the decoder (or of the decoder's own, for a packet
+   * that came in pieces); everything else owns its memory. `topic` is the topic name with any
    * alias resolved, well-formed but not validated against wildcards or limits. `packetId` is 0 for QoS 0.
    * `wireLength` is the length of the whole packet in bytes.
    */
@@ -125,10 +126,23 @@ export interface PacketHandler {
 export interface WireViolation {
   /** MQTT 5 reason code: 0x81 malformed, 0x82 protocol error, 0x84 version, 0x94 alias, 0x95 too large ... */
   readonly reasonCode: number
-  /** Statement or section that was broken, e.g. `MQTT-3.3.1-4`. */
+  /** Statement or section that was broken, e.g. `MQTT-3.3.1-4`; `wire-rules.ts` says how they are written. */
   readonly rule: string
   /** In words, without any content of the packet. */
   readonly detail: string
+  /**
+   * Version to answer in: that of CONNECT, or of what CONNECT asked for where it is not supported. Undefined
+   * when nothing is known of the client's version (or it does not speak MQTT): close without an answer.
+   */
+  readonly version: ProtocolVersion | undefined
+}
+
+/** What the client said in CONNECT about packets that are sent to it. */
+export interface ReceiverLimits {
+  /** Bytes, 1 to 268,435,460 (no limit). */
+  readonly maximumPacketSize: number
+  /** Request Problem Information; false bars reason strings and user properties [MQTT-3.1.2-29]. */
+  readonly problemInformation: boolean
 }
 
 /** Properties that a server puts on acknowledgements; omitted for versions before 5. */
@@ -164,10 +178,8 @@ export interface ConnAckProperties extends AckProperties {
 
 export interface DisconnectFields {
   readonly reasonCode: number
-  readonly properties?: AckProperties & {
-    readonly serverReference?: string
-    readonly sessionExpiryInterval?: number
-  }
+  /** A server never sends a Session Expiry Interval here [MQTT-3.14.2-2]. */
+  readonly properties?: AckProperties & { readonly serverReference?: string }
 }
 
 export interface AuthFields {
