@@ -42,6 +42,7 @@ export interface SessionEvents {
   disconnected(info: ConnectionInfo, clientId: string, cause: CloseCause): void
   /** A packet against the specification; ends that connection. `rule` names the statement, e.g. `MQTT-3.3.1-4`. */
   protocolViolation(info: ConnectionInfo, clientId: string | undefined, rule: string, detail: string): void
+  /** `bytes`: of the payload, here and below; those of the wire are counted by the transport. */
   messageReceived(qos: QoS, bytes: number): void
   messageSent(qos: QoS, bytes: number): void
   messageDropped(reason: DropReason, clientId: string | undefined, count: number): void

@@ -1,0 +1,4 @@
+import { writeFileSync } from 'node:fs'
+import { metricsPage } from './metrics-page.js'
+
+writeFileSync('docs/metrics.md', await metricsPage())
