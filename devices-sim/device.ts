@@ -155,7 +155,7 @@ export class Device {
   }
 
   private publish({ plan, reading, fault }: SampledMetric, index: number, ts: number): void {
-    const { counters, qos, onReading } = this.around
+    const { counters, qos } = this.around
     if (this.inflight >= MAX_INFLIGHT) {
       counters.missed++
       return
@@ -177,7 +177,7 @@ export class Device {
       if (sample.garbage !== undefined) return
       const { name: device, site, room } = this.plan
       const { metric, topic } = plan
-      onReading({ device, site, room, metric, topic, index, ts: sample.ts, value: sample.value })
+      this.around.onReading({ device, site, room, metric, topic, index, ts: sample.ts, value: sample.value })
     })
   }
 

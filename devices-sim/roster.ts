@@ -51,7 +51,7 @@ export function planDevices(profile: Profile, count: number, prefix: string, roo
     const name = `${prefix}${ordinal}`
     // Not from the prefixed name: two fleets side by side with one seed read the same.
     const stream = root.derive(`device ${ordinal}`)
-    const metrics = Object.entries(kind.metrics as Record<string, SensorFactory>).map(([metric, create]) => {
+    const metrics = Object.entries(kind.metrics).map(([metric, create]) => {
       const own = stream.derive(`metric ${metric}`)
       return {
         metric,

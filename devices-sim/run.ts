@@ -1,4 +1,4 @@
-import { systemClock, type Clock } from '../broker/contract/clock.js'
+import { systemClock, type Clock, type Timer } from '../broker/contract/clock.js'
 import { GatewayError } from '../broker/contract/errors.js'
 import type { Environment } from '../config/environment.js'
 import { startFleet, type Fleet, type FleetOptions } from './fleet.js'
@@ -121,10 +121,11 @@ function showStatus(fleet: Fleet, err: Output, clock: Clock): { end(): void } {
     err.write(`\r\x1b[K${line.slice(0, (err.columns ?? 120) - 1)}`)
     timer = clock.schedule(STATUS_EVERY_MS, show)
   }
-  let timer = clock.schedule(0, show)
+  let timer: Timer | undefined
+  show()
   return {
     end: () => {
-      timer.cancel()
+      timer?.cancel()
       err.write('\r\x1b[K')
     },
   }

@@ -32,6 +32,8 @@ function webSocket(url: URL, trust: { readonly ca?: Buffer }): Duplex {
   // Compression would cost each of thousands of devices its own zlib context.
   const socket = new WebSocket(url, ['mqtt'], { perMessageDeflate: false, ...trust })
   const stream = createWebSocketStream(socket)
+  // The stream alone would wait for its writing half to end, too.
+  socket.on('close', () => stream.destroy())
   // mqtt-packet writes a packet in about five pieces. Without this each is a WebSocket frame and a write of its own.
   stream._writev = (chunks, done) => {
     stream._write(Buffer.concat(chunks.map(({ chunk }) => chunk as Buffer)), 'binary', done)

@@ -38,7 +38,7 @@ export const power = defineModel({
     const fridge = fridgeLoad(settings.fridgeWatts, stream.derive('fridge'))
     const use = useLoad(settings.occupiedWatts, room.occupancy.actual, stream.derive('use'))
     // Runs the longer, the further the weather is from comfortable, and less while nobody is there.
-    const hvac = dutyCycle(stream.derive('hvac'), 0.3 * HOUR, (time) => {
+    const hvac = dutyCycle(stream.derive('hvac'), 0.6 * HOUR, (time) => {
       const demand = clamp(0.1 + 0.035 * Math.abs(weather.outdoor(time) - BALANCE_POINT), 0, 0.95)
       return demand * (0.35 + 0.65 * room.occupancy.expected(time))
     })

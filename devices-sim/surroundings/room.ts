@@ -39,8 +39,8 @@ export interface Room {
 }
 
 /** Heating starts before people come, and a room follows its heating slowly. */
-const HEATING_LEAD_SECONDS = 1.5 * HOUR
-const THERMAL_LAG_SECONDS = 1.2 * HOUR
+const HEATING_LEAD_SECONDS = 2 * HOUR
+const THERMAL_LAG_SECONDS = 2 * HOUR
 const LAG_STEPS = 12
 
 export function createRoom(settings: ClimateSettings, weather: Weather, stream: Stream): Room {
@@ -78,7 +78,9 @@ function lagged(expected: Process): Process {
   return (time) => {
     let sum = 0
     for (const [n, weight] of weights.entries()) {
-      sum += weight * Math.min(1, 2.5 * expected(time + HEATING_LEAD_SECONDS - n * step))
+      const then = time - n * step
+      const wanted = Math.max(expected(then), expected(then + HEATING_LEAD_SECONDS))
+      sum += weight * Math.min(1, 2.5 * wanted)
     }
     return sum / total
   }
