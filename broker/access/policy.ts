@@ -1,5 +1,4 @@
 import type { AccessRuleConfig } from '../../config/schema.js'
-import { GatewayError } from '../contract/errors.js'
 import type { AccessPolicy, PrincipalPolicy, SubscribeDecision } from '../contract/policy.js'
 import type { Principal } from '../contract/principal.js'
 import { FilterSet } from './filter-set.js'
@@ -18,13 +17,10 @@ import {
  * Rules without places and without `roles` are compiled once and shared by all clients; the others once a
  * connection.
  *
- * @throws GatewayError CONFIG_INVALID that lists every fault of `accessRuleFaults`.
+ * @throws GatewayError CONFIG_INVALID for a topic that is no filter or has an unknown placeholder.
  */
 export function compileAccessPolicy(rules: readonly AccessRuleConfig[] | undefined): AccessPolicy {
   if (rules === undefined) return { forPrincipal: () => everythingButDollar }
-  const faults = accessRuleFaults(rules)
-  if (faults.length > 0) throw new GatewayError('CONFIG_INVALID', faults.join('\n'))
-
   const common = new RuleTable()
   const personal: CompiledRule[] = []
   for (const rule of rules.map(compileRule)) {
@@ -41,20 +37,6 @@ export function compileAccessPolicy(rules: readonly AccessRuleConfig[] | undefin
       return own.isEmpty ? forEverybody : new TablePolicy(common, own, OWN_MEMORY)
     },
   }
-}
-
-/** What is wrong with the rules beyond what the schema checks, one line each: `access.rules[0].topics[1]: ...`. */
-export function accessRuleFaults(rules: readonly AccessRuleConfig[]): string[] {
-  return rules.flatMap((rule, index) => {
-    const path = `access.rules[${String(index)}]`
-    const faults = rule.topics.flatMap((topic, position) => {
-      const template = parseRuleTemplate(topic)
-      return typeof template === 'string'
-        ? [`${path}.topics[${String(position)}]: ${JSON.stringify(topic)}: ${template}`]
-        : []
-    })
-    return rule.roles?.length === 0 ? [...faults, `${path}.roles: a rule for no role does nothing`] : faults
-  })
 }
 
 interface CompiledRule {
@@ -74,12 +56,8 @@ function compileRule(rule: AccessRuleConfig): CompiledRule {
     publish: action !== 'subscribe',
     subscribe: action !== 'publish',
     roles: rule.roles && new Set(rule.roles),
-    literals: parsed.flatMap(({ topic, template }) =>
-      typeof template !== 'string' && isLiteral(template) ? [topic] : [],
-    ),
-    templates: parsed.flatMap(({ template }) =>
-      typeof template !== 'string' && !isLiteral(template) ? [template] : [],
-    ),
+    literals: parsed.filter(({ template }) => isLiteral(template)).map(({ topic }) => topic),
+    templates: parsed.map(({ template }) => template).filter((template) => !isLiteral(template)),
   }
 }
 

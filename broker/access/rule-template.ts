@@ -1,3 +1,4 @@
+import { GatewayError } from '../contract/errors.js'
 import type { Principal } from '../contract/principal.js'
 import { parseFilter } from '../contract/topic.js'
 
@@ -15,14 +16,13 @@ export interface RuleTemplate {
 type Place =
   { readonly kind: 'clientId' | 'username' | 'role' } | { readonly kind: 'claim'; readonly name: string }
 
-/** The template, or in words what is wrong with the text. */
-export function parseRuleTemplate(text: string): RuleTemplate | string {
+/** @throws GatewayError CONFIG_INVALID when the text is no filter or has an unknown placeholder. */
+export function parseRuleTemplate(text: string): RuleTemplate {
   const parts: (string | Place)[] = []
   let end = 0
   for (const match of text.matchAll(/\$\{([^}]*)\}/g)) {
     const place = placeOf(match[1] ?? '')
-    if (place === undefined)
-      return `unknown placeholder ${match[0]}; there are \${clientId}, \${username}, \${role} and \${claims.name}`
+    if (place === undefined) throw invalid(text, `unknown placeholder ${match[0]}`)
     parts.push(text.slice(end, match.index), place)
     end = match.index + match[0].length
   }
@@ -33,9 +33,8 @@ export function parseRuleTemplate(text: string): RuleTemplate | string {
     parts.map((part) => (typeof part === 'string' ? part : 'x')).join(''),
     TEMPLATE_LIMITS,
   )
-  if (typeof parsed === 'string') return `not a topic filter (${parsed})`
-  if (parsed.share !== undefined)
-    return 'rules hold for the filter behind $share/group/; leave that prefix away'
+  if (typeof parsed === 'string') throw invalid(text, parsed)
+  if (parsed.share !== undefined) throw invalid(text, 'rules are about the filter behind $share/name/')
   return {
     parts: parts.filter((part) => part !== ''),
     forEachRole: parts.some((part) => typeof part !== 'string' && part.kind === 'role'),
@@ -80,6 +79,11 @@ export interface Identity {
 /** U+0000 is in no topic filter [MQTT-4.7.3-2]. */
 const UNFILLED = '\0'
 const TEMPLATE_LIMITS = { maxLevels: 100, maxBytes: 65_535 }
+
+/** A rule that cannot be read must not be passed over: it may be the one that denies. */
+function invalid(text: string, fault: string): GatewayError {
+  return new GatewayError('CONFIG_INVALID', `access rule for ${JSON.stringify(text)}: ${fault}`)
+}
 
 function placeOf(name: string): Place | undefined {
   if (name === 'clientId' || name === 'username' || name === 'role') return { kind: name }
