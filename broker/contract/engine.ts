@@ -49,6 +49,8 @@ export interface EngineConnection {
   deliver(message: Message): void
   subscribe(subscriptions: readonly Subscription[]): Promise<void>
   unsubscribe(filters: readonly string[]): Promise<void>
+  /** Forgets the QoS 1 and 2 messages queued for this client. Absent where the session layer does not offer it. */
+  clearQueue?(): Promise<void>
 }
 
 /** Opaque outside `engine/`, where it is the documented Aedes client. */

@@ -18,6 +18,9 @@ export const errorTable = {
   STORE_BUSY: 'The store has as many writes waiting as it may; the sender has to try again.',
   QUOTA_EXCEEDED: 'A configured bound was reached (retained messages, queued messages, subscriptions).',
   SESSION_TAKEN: 'The session belongs to a newer connection; a write of the former owner was refused.',
+  TOPIC_INVALID: 'A topic name or topic filter breaks the rules of MQTT 4.7, or has more than 100 levels.',
+  NOT_RUNNING: 'The gateway is starting or stopping and takes no messages.',
+  HOOK_FAILED: 'A hook of the embedding program reported an error for a message that was published.',
   KEYS_UNREADABLE: 'A key file or key set for tokens cannot be read, fetched or used.',
   BRIDGES_INVALID:
     'The bridges file has unknown keys, bad values or templates; each is listed with its path.',

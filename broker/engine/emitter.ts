@@ -1,0 +1,179 @@
+import type { PipelineEvents } from '../contract/events.js'
+import type { Message } from '../contract/message.js'
+import type { Router, Subscriber } from '../contract/router.js'
+import { filterMatches } from '../contract/topic.js'
+import { asError } from './as-error.js'
+import type { AedesEmitter, PacketHandler, PipelinePacket } from './aedes-internals.js'
+import { fromPacketSubscription, packetProperties } from './packets.js'
+import type { Pipeline } from './pipeline.js'
+import type { Publication } from './publication.js'
+
+/**
+ * The `mq` of Aedes: emits a message to every target of its route, synchronously. Handlers of the embedding
+ * program (`broker.subscribe`) are subscribers in the router like any session.
+ *
+ * Handlers on filters that begin with `$` are kept here instead: Aedes has three of its own, only `$` topics ever
+ * ask for them, and the count of subscriptions stays that of clients.
+ */
+export class Emitter implements AedesEmitter {
+  private readonly handlers = new Map<string, Map<PacketHandler, Handler>>()
+  private readonly systemHandlers: Handler[] = []
+  /** The packet in hand, for the handlers among its targets. */
+  private packet: PipelinePacket | undefined = undefined
+  private answers: Answers | undefined = undefined
+
+  constructor(
+    private readonly pipeline: Pipeline,
+    private readonly router: Router,
+    private readonly events: PipelineEvents,
+  ) {}
+
+  /** Throws `TOPIC_INVALID`. The same filter and handler count once. */
+  on(filter: string, handler: PacketHandler, done?: () => void): this {
+    const subscription = fromPacketSubscription({ topic: filter, qos: 0, rap: true }, undefined)
+    let handlers = this.handlers.get(filter)
+    if (handlers === undefined) this.handlers.set(filter, (handlers = new Map<PacketHandler, Handler>()))
+    if (!handlers.has(handler)) {
+      const subscriber = new Handler(subscription.filter, handler, (message) => {
+        this.call(handler, message)
+      })
+      handlers.set(handler, subscriber)
+      if (subscription.filter.startsWith('$')) this.systemHandlers.push(subscriber)
+      else this.router.subscribe(subscriber, subscription)
+    }
+    if (done !== undefined) setImmediate(done)
+    return this
+  }
+
+  removeListener(filter: string, handler: PacketHandler, done?: () => void): this {
+    const handlers = this.handlers.get(filter)
+    const subscriber = handlers?.get(handler)
+    if (handlers !== undefined && subscriber !== undefined) {
+      handlers.delete(handler)
+      if (handlers.size === 0) this.handlers.delete(filter)
+      this.router.remove(subscriber)
+      const index = this.systemHandlers.indexOf(subscriber)
+      if (index >= 0) this.systemHandlers.splice(index, 1)
+    }
+    if (done !== undefined) setImmediate(done)
+    return this
+  }
+
+  emit(packet: PipelinePacket, done: (error?: Error) => void): this {
+    const publication = this.pipeline.publicationOf(packet)
+    const { line } = publication
+    if (publication.refusal !== undefined) done(publication.refusal)
+    else if (line === undefined || line.mayEmit(publication)) this.deliver(publication, packet, done)
+    else publication.waitingEmission = () => this.deliver(publication, packet, done)
+    return this
+  }
+
+  close(done: () => void): this {
+    for (const handlers of this.handlers.values())
+      for (const subscriber of handlers.values()) this.router.remove(subscriber)
+    this.handlers.clear()
+    this.systemHandlers.length = 0
+    setImmediate(done)
+    return this
+  }
+
+  private deliver(publication: Publication, packet: PipelinePacket, done: () => void): void {
+    const { message, queuedFor, sequences, line } = publication
+    publication.emitted = true
+    const { targets } = (publication.route ??= this.router.route(message))
+    // An emission may begin within another one: a handler that publishes.
+    const outerPacket = this.packet
+    const outerAnswers = this.answers
+    this.packet = packet
+    this.answers = undefined
+    let queued = 0
+    for (const target of targets) {
+      const sequence = queuedFor[queued] === target ? sequences[queued++] : undefined
+      try {
+        target.subscriber.deliver(message, target.delivery, sequence)
+      } catch (error) {
+        this.events.subscriberFailed(target.subscriber.clientId, asError(error))
+      }
+    }
+    publication.matched = targets.length
+    if (message.topic.startsWith('$')) publication.matched += this.callSystemHandlers(message)
+    const answers = this.answers as Answers | undefined
+    this.packet = outerPacket
+    this.answers = outerAnswers
+
+    if (answers === undefined) this.goOn(publication, done)
+    else answers.whenAll(() => this.goOn(publication, done))
+    if (line !== undefined && !publication.passed) line.pass(publication)
+  }
+
+  /** The steps behind the emission: `published`, `publish`, and the publisher's callback. */
+  private goOn(publication: Publication, done: () => void): void {
+    try {
+      done()
+    } catch (error) {
+      // Of a hook or listener: the message has been stored and emitted.
+      this.events.listenerFailed(asError(error))
+      this.pipeline.finish(publication, undefined)
+    }
+    if (publication.done === undefined) this.pipeline.finish(publication, undefined)
+  }
+
+  private callSystemHandlers(message: Message): number {
+    let called = 0
+    for (const handler of this.systemHandlers.slice()) {
+      if (!filterMatches(handler.filter, message.topic)) continue
+      called++
+      this.call(handler.handler, message)
+    }
+    return called
+  }
+
+  private call(handler: PacketHandler, message: Message): void {
+    const { packet } = this
+    if (packet === undefined) return
+    const properties = packetProperties(message)
+    if (properties !== undefined) packet.properties = properties
+    packet.payload = message.own().payload
+    const answers = (this.answers ??= new Answers())
+    const answer = answers.expect()
+    try {
+      handler(packet, answer)
+    } catch (error) {
+      this.events.listenerFailed(asError(error))
+      answer()
+    }
+  }
+}
+
+class Handler implements Subscriber {
+  readonly clientId = ''
+  readonly durable = false
+  readonly online = true
+
+  constructor(
+    readonly filter: string,
+    readonly handler: PacketHandler,
+    readonly deliver: (message: Message) => void,
+  ) {}
+}
+
+/** Handlers have called back, or not yet: the publisher is answered when all have (back-pressure, as Aedes documents). */
+class Answers {
+  private outstanding = 0
+  private all: (() => void) | undefined = undefined
+
+  expect(): () => void {
+    this.outstanding++
+    let answered = false
+    return () => {
+      if (answered) return
+      answered = true
+      if (--this.outstanding === 0) this.all?.()
+    }
+  }
+
+  whenAll(all: () => void): void {
+    if (this.outstanding === 0) all()
+    else this.all = all
+  }
+}

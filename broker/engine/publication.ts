@@ -1,0 +1,49 @@
+import type { StoredSession } from '../contract/store.js'
+import type { GatewayError } from '../contract/errors.js'
+import type { Message } from '../contract/message.js'
+import type { Route, Target } from '../contract/router.js'
+import type { OriginLine } from './origin-line.js'
+
+export type IncomingIdentifier = { readonly session: StoredSession; readonly packetId: number }
+
+/**
+ * One message on its way through the pipeline: what the steps hand on to each other beside the packet. All fields
+ * are set here, so that every publication has one hidden class.
+ */
+export class Publication {
+  /** Made when the message is stored, or at the latest when it is emitted: both see the same subscribers. */
+  route: Route | undefined = undefined
+  /** Targets whose sessions were to queue the message, in the order of the route, with the places they got. */
+  queuedFor: readonly Target[] = NOBODY
+  sequences: readonly (number | undefined)[] = NOTHING
+  /** Sessions and handlers that the message was for. */
+  matched = 0
+  /** Why the message may not be published at all. */
+  refusal: GatewayError | undefined = undefined
+
+  /** The one behind it in its line. */
+  next: Publication | undefined = undefined
+  /** Set while the message is ready to be emitted and another one of its origin comes first. */
+  waitingEmission: (() => void) | undefined = undefined
+  /** Its emission has begun. */
+  emitted = false
+  /** Emitted, or known never to be: the next of the line may be emitted. */
+  passed = false
+  /** Went through the pipeline, with `error` as its outcome. */
+  finished = false
+  error: GatewayError | undefined = undefined
+  /** QoS 0 and waiting behind others: counts towards the bound of its line. */
+  bounded = false
+
+  constructor(
+    readonly message: Message,
+    readonly incoming: IncomingIdentifier | undefined,
+    /** Undefined for notices of Aedes itself, which keep no order with anything. */
+    readonly line: OriginLine | undefined,
+    /** Undefined where Aedes calls the publisher back itself: the embedding program's `broker.publish`. */
+    readonly done: ((error: GatewayError | undefined, matched: number) => void) | undefined,
+  ) {}
+}
+
+const NOBODY: readonly Target[] = []
+const NOTHING: readonly undefined[] = []
