@@ -11,12 +11,6 @@ import type { Channel, ChannelOwner } from './channel.js'
 import type { FlushQueue } from './flush-queue.js'
 import { OutboxQueue } from './outbox-queue.js'
 
-/**
- * Bytes of one write, unless a single entry has more: a slow peer then holds no more than this outside of the
- * queue, where nothing can be dropped any more.
- */
-const MAX_WRITE = 65_536
-
 export interface ConnectionContext {
   readonly acceptConnection: AcceptConnection
   readonly events: TransportEvents
@@ -25,6 +19,11 @@ export interface ConnectionContext {
   /** See `Outbox.send`; compared with the bytes that wait and 64 more for each entry. */
   readonly softLimit: number
   readonly hardLimit: number
+  /**
+   * Bytes of one write, unless a single entry has more: what is in the socket can no longer be dropped, so that a
+   * slow peer is to hold little there. At most half of the soft limit.
+   */
+  readonly writeSize: number
   /** Time for what is queued to leave and for the peer to close, milliseconds. */
   readonly closeTimeoutMs: number
   /** The connection is gone. */
@@ -65,7 +64,7 @@ export class Connection implements Outbox, ChannelOwner {
     this.queue.push(bytes, droppable)
     if (this.queue.weight + this.inSocket > this.context.softLimit) this.relieve()
     else if (this.blocked) return
-    else if (this.queue.bytes >= MAX_WRITE) this.flush()
+    else if (this.queue.bytes >= this.context.writeSize) this.flush()
     else this.scheduleFlush()
   }
 
@@ -147,7 +146,7 @@ export class Connection implements Outbox, ChannelOwner {
     this.scheduled = false
     while (!this.blocked && this.queue.length > 0) {
       const before = this.queue.bytes
-      const batch = this.queue.take(MAX_WRITE)
+      const batch = this.queue.take(this.context.writeSize)
       if (!this.channel.write(batch, before - this.queue.bytes)) this.block()
     }
     if (this.cause !== undefined) this.endWhenEmpty()

@@ -46,6 +46,9 @@ const DEFAULT_TIMEOUTS: TransportTimeouts = {
   shutdownMs: 3_000,
 }
 
+/** Bytes of one write (over WebSocket: one frame), where the soft limit does not ask for less. */
+const MAX_WRITE = 65_536
+
 export interface ListenerAddress {
   readonly host: string
   /** The actual one where the configuration says 0. */
@@ -72,6 +75,7 @@ export class Listener implements Service {
   ) {
     const timeouts = { ...DEFAULT_TIMEOUTS, ...deps.timeouts }
     const { events, clock, limits } = deps
+    const softLimit = Math.min(limits.outboxSoftBytes, limits.outboxHardBytes)
     this.name = config.name
     this.timeouts = timeouts
     this.assembler = new Assembler(isWebSocket(config))
@@ -80,8 +84,9 @@ export class Listener implements Service {
       events,
       clock,
       flushQueue: new FlushQueue(this.assembler.forget),
-      softLimit: Math.min(limits.outboxSoftBytes, limits.outboxHardBytes),
+      softLimit,
       hardLimit: limits.outboxHardBytes,
+      writeSize: Math.min(MAX_WRITE, softLimit / 2),
       closeTimeoutMs: timeouts.closeMs,
       onGone: (connection) => this.open.delete(connection),
     }

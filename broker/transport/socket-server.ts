@@ -24,8 +24,8 @@ const BACKLOG = 4096
 const KEEP_ALIVE_AFTER_MS = 60_000
 
 /**
- * Accepts sockets, up to a number, and takes them through TLS where configured. What comes out is a readable,
- * writable socket with an error listener, whatever lies below.
+ * Accepts sockets, up to a number, and takes them through TLS where configured. What comes out is a socket
+ * with an error listener, half-open: answers that are on their way still reach a peer that has finished sending.
  */
 export class SocketServer {
   private server: Server | undefined = undefined
@@ -44,8 +44,12 @@ export class SocketServer {
     const { host, port, maxConnections, tls } = this.options
     if (tls !== undefined) this.tlsServer = await this.createTls(tls)
     const server = createServer(
-      // Half-open: answers that are on their way still reach a peer that has finished sending.
-      { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_AFTER_MS },
+      {
+        allowHalfOpen: tls === undefined,
+        noDelay: true,
+        keepAlive: true,
+        keepAliveInitialDelay: KEEP_ALIVE_AFTER_MS,
+      },
       (socket) => this.accepted(socket),
     )
     server.maxConnections = maxConnections
@@ -109,6 +113,8 @@ export class SocketServer {
     })
     server.on('secureConnection', (socket) => {
       socket.on('error', () => {})
+      // Not before: a peer that ends within the handshake would be waited for until its time is up.
+      socket.allowHalfOpen = true
       this.onSocket(socket)
     })
     server.on('tlsClientError', (_error, socket) => {

@@ -1,0 +1,266 @@
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { WebSocket, type ClientOptions } from 'ws'
+import { configSchema, type ConfigInput, type ListenerConfig } from '../../config/schema.js'
+import type { Clock } from '../contract/clock.js'
+import { systemClock } from '../contract/clock.js'
+import type { HandshakeRefusal, TransportEvents } from '../contract/events.js'
+import type { CloseCause, ConnectionHandler, ConnectionInfo, Outbox } from '../contract/transport.js'
+import { Listener, type ListenerDeps } from './listener.js'
+
+/** What the tests of the transport share: a listener whose connections and events are recorded. */
+
+/** A clock that stands still until `advance`. */
+export class ManualClock implements Clock {
+  private time = 0
+  private readonly timers = new Set<{ readonly at: number; readonly task: () => void }>()
+
+  now(): number {
+    return this.time
+  }
+
+  schedule(delayMs: number, task: () => void): { cancel(): void } {
+    const timer = { at: this.time + delayMs, task }
+    this.timers.add(timer)
+    return { cancel: () => this.timers.delete(timer) }
+  }
+
+  advance(byMs: number): void {
+    this.time += byMs
+    for (const timer of [...this.timers]) {
+      if (timer.at > this.time || !this.timers.delete(timer)) continue
+      timer.task()
+    }
+  }
+
+  get pending(): number {
+    return this.timers.size
+  }
+}
+
+export class RecordedConnection implements ConnectionHandler {
+  readonly pieces: Buffer[] = []
+  receivedBytes = 0
+  drainedCount = 0
+  cause: CloseCause | undefined = undefined
+  /** Called for every piece. */
+  onReceived: (bytes: Buffer) => void = () => {}
+  private readonly waiters: (() => void)[] = []
+
+  constructor(
+    readonly info: ConnectionInfo,
+    readonly outbox: Outbox,
+  ) {}
+
+  received(bytes: Buffer): void {
+    this.pieces.push(Buffer.from(bytes))
+    this.receivedBytes += bytes.length
+    this.onReceived(bytes)
+    this.wake()
+  }
+
+  drained(): void {
+    this.drainedCount++
+    this.wake()
+  }
+
+  closed(cause: CloseCause): void {
+    if (this.cause !== undefined) throw new Error('closed twice')
+    this.cause = cause
+    this.wake()
+  }
+
+  get text(): string {
+    return Buffer.concat(this.pieces).toString('latin1')
+  }
+
+  async until(condition: () => boolean): Promise<void> {
+    while (!condition()) await new Promise<void>((resolve) => this.waiters.push(resolve))
+  }
+
+  async untilClosed(): Promise<CloseCause> {
+    await this.until(() => this.cause !== undefined)
+    return this.cause as CloseCause
+  }
+
+  private wake(): void {
+    for (const waiter of this.waiters.splice(0)) waiter()
+  }
+}
+
+export class RecordedEvents implements TransportEvents {
+  readonly refused: HandshakeRefusal[] = []
+  readonly closed: CloseCause[] = []
+  readonly defects: unknown[] = []
+  opened = 0
+  received = 0
+  sent = 0
+  droppedMessages = 0
+  droppedBytes = 0
+
+  readonly addresses: string[] = []
+
+  listening(_listener: string, address: string): void {
+    this.addresses.push(address)
+  }
+  connectionOpened(): void {
+    this.opened++
+  }
+  connectionRefused(_listener: string, _remoteAddress: string, reason: HandshakeRefusal): void {
+    this.refused.push(reason)
+  }
+  connectionClosed(_info: ConnectionInfo, cause: CloseCause): void {
+    this.closed.push(cause)
+  }
+  bytesReceived(count: number): void {
+    this.received += count
+  }
+  bytesSent(count: number): void {
+    this.sent += count
+  }
+  outboxDropped(_info: ConnectionInfo, messages: number, bytes: number): void {
+    this.droppedMessages += messages
+    this.droppedBytes += bytes
+  }
+  handlerFailed(_info: ConnectionInfo, error: unknown): void {
+    this.defects.push(error)
+  }
+  acceptFailed(_listener: string, error: Error): void {
+    this.defects.push(error)
+  }
+}
+
+type ListenerInput = NonNullable<ConfigInput['listeners']>[number]
+
+export interface TestListener {
+  readonly listener: Listener
+  readonly events: RecordedEvents
+  readonly port: number
+  readonly url: string
+  readonly connections: RecordedConnection[]
+  /** The connection that is opened next (or has been opened and not been asked for). */
+  readonly next: () => Promise<RecordedConnection>
+}
+
+/** Parses the listener's settings as the configuration would: defaults filled in. */
+export function listenerConfig(input: ListenerInput): ListenerConfig {
+  const [listener] = configSchema.parse({ listeners: [input] }).listeners
+  if (listener === undefined) throw new Error('no listener')
+  return listener
+}
+
+const toClose: (() => Promise<void> | void)[] = []
+
+/** For `afterEach`: stops what the test has opened, clients first. */
+export async function closeAll(): Promise<void> {
+  for (const close of toClose.splice(0).reverse()) await close()
+}
+
+export function closeAfterTest(close: () => Promise<void> | void): void {
+  toClose.push(close)
+}
+
+export interface TestOptions extends Partial<Omit<ListenerDeps, 'acceptConnection' | 'events'>> {
+  /** Called for each connection before anything is received. */
+  readonly onConnection?: (connection: RecordedConnection) => void
+}
+
+/** Opens a listener on a free port of 127.0.0.1. */
+export async function openListener(
+  input: Partial<ListenerInput> & { readonly type: ListenerInput['type'] },
+  { onConnection, ...deps }: TestOptions = {},
+): Promise<TestListener> {
+  const events = new RecordedEvents()
+  const connections: RecordedConnection[] = []
+  const waiters: (() => void)[] = []
+  let ids = 0
+  let handedOut = 0
+  const listener = new Listener(listenerConfig({ name: 'test', port: 0, ...input } as ListenerInput), {
+    events,
+    clock: systemClock,
+    nextConnectionId: () => ++ids,
+    limits: { outboxSoftBytes: 1_048_576, outboxHardBytes: 8_388_608, packetSize: 262_144 },
+    ...deps,
+    acceptConnection: (info, outbox) => {
+      const connection = new RecordedConnection(info, outbox)
+      connections.push(connection)
+      onConnection?.(connection)
+      for (const waiter of waiters.splice(0)) waiter()
+      return connection
+    },
+  })
+  await listener.start()
+  closeAfterTest(() => listener.stop())
+  const { port, url } = listener.address()
+  return {
+    listener,
+    events,
+    port,
+    url,
+    connections,
+    next: async () => {
+      const index = handedOut++
+      for (;;) {
+        const connection = connections[index]
+        if (connection !== undefined) return connection
+        await new Promise<void>((resolve) => waiters.push(resolve))
+      }
+    },
+  }
+}
+
+/** A TCP client; what it reads is in `read()`. */
+export async function openSocket(port: number, host = '127.0.0.1'): Promise<Socket> {
+  const socket = connect({ port, host, allowHalfOpen: true })
+  socket.on('error', () => {})
+  closeAfterTest(() => void socket.destroy())
+  await once(socket, 'connect')
+  return socket
+}
+
+/** All that the peer sends until it closes. */
+export async function readToEnd(socket: NodeJS.ReadableStream): Promise<string> {
+  const chunks: Buffer[] = []
+  socket.on('data', (chunk: Buffer) => chunks.push(chunk))
+  await new Promise<void>((resolve) => {
+    socket.once('end', resolve)
+    socket.once('close', resolve)
+  })
+  return Buffer.concat(chunks).toString('latin1')
+}
+
+/** A WebSocket client with the subprotocol `mqtt`, open. */
+export async function openWebSocket(url: string, options: ClientOptions = {}): Promise<WebSocket> {
+  const client = new WebSocket(url, ['mqtt'], { perMessageDeflate: false, ...options })
+  closeAfterTest(() => client.terminate())
+  client.on('error', () => {})
+  await once(client, 'open')
+  return client
+}
+
+/** Close code and reason that the client sees. */
+export async function closeOf(client: WebSocket): Promise<{ code: number; reason: string }> {
+  const [code, reason] = (await once(client, 'close')) as [number, Buffer]
+  return { code, reason: reason.toString() }
+}
+
+/** The head of a WebSocket handshake; a header that is `undefined` is left out. */
+export function handshakeHead(
+  port: number,
+  headers: Readonly<Record<string, string | undefined>> = {},
+  requestLine = 'GET /mqtt HTTP/1.1',
+): string {
+  const all: Record<string, string | undefined> = {
+    Host: `127.0.0.1:${port}`,
+    Connection: 'Upgrade',
+    Upgrade: 'websocket',
+    'Sec-WebSocket-Version': '13',
+    'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==',
+    'Sec-WebSocket-Protocol': 'mqtt',
+    ...headers,
+  }
+  const lines = Object.entries(all).flatMap(([name, value]) =>
+    value === undefined ? [] : [`${name}: ${value}`],
+  )
+  return `${[requestLine, ...lines].join('\r\n')}\r\n\r\n`
+}
