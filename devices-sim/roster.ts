@@ -2,7 +2,7 @@ import type { Profile } from './profile/schema.js'
 import type { Stream } from './random.js'
 import { createRoom } from './surroundings/room.js'
 import { createWeather } from './surroundings/weather.js'
-import type { Sensor, SensorFactory } from './models/model.js'
+import type { Sensor } from './models/model.js'
 
 /** A device before it is switched on: where it is and what it measures. */
 export interface DevicePlan {

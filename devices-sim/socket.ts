@@ -1,4 +1,4 @@
-import { connect as connectTcp } from 'node:net'
+import { connect as connectTcp, isIP } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
 import { WebSocket, createWebSocketStream } from 'ws'
@@ -22,7 +22,13 @@ export function openSocket({ url, ca }: BrokerAddress): Duplex {
       return webSocket(url, trust)
     case 'mqtts:':
     case 'tls:':
-      return connectTls({ host, port: Number(url.port || 8883), servername: host, ...trust })
+      return connectTls({
+        host,
+        port: Number(url.port || 8883),
+        // An address is no server name (RFC 6066, 3).
+        ...(isIP(host) === 0 ? { servername: host } : {}),
+        ...trust,
+      })
     default:
       return connectTcp({ host, port: Number(url.port || 1883), noDelay: true })
   }
