@@ -115,6 +115,7 @@ export interface ReadLimit {
 export interface QueueEntry {
   /** 1 upwards without gaps, in the order of acceptance; entries that expired or were evicted leave gaps. */
   readonly sequence: number
+  /** Once released: QoS 2 and nothing else, for PUBREL needs no more. */
   readonly delivery: Delivery
   /** Undefined once released. */
   readonly message: Message | undefined
