@@ -21,7 +21,8 @@ export const errorTable = {
   TOPIC_INVALID: 'A topic name or topic filter breaks the rules of MQTT 4.7, or has more than 100 levels.',
   NOT_RUNNING: 'The gateway is starting or stopping and takes no messages.',
   HOOK_FAILED: 'A hook of the embedding program reported an error for a message that was published.',
-  KEYS_UNREADABLE: 'A key file or key set for tokens cannot be read, fetched or used.',
+  INTERNAL: 'Something that cannot happen has happened: a defect of the gateway.',
+  KEYS_UNREADABLE: 'A key file, key set or users file cannot be read, fetched or used.',
   BRIDGES_INVALID:
     'The bridges file has unknown keys, bad values or templates; each is listed with its path.',
   PROFILE_INVALID: 'A simulator profile has unknown keys or bad values; each is listed with its path.',

@@ -42,8 +42,6 @@ export class AedesClient extends LateEmitter implements EngineClient {
     throw new TypeError('a client comes from Engine.client')
   }
 
-  readonly clean: boolean
-  readonly version: 3 | 4 | 5
   #phase: Phase = 'connecting'
   #line: OriginLine | undefined = undefined
   #conn: ClientConnection | undefined = undefined
@@ -54,12 +52,18 @@ export class AedesClient extends LateEmitter implements EngineClient {
     super()
     this.#connection = connection
     this.#parts = parts
-    this.clean = connection.clean
-    this.version = connection.version
   }
 
   get id(): string {
     return this.#connection.clientId
+  }
+
+  get clean(): boolean {
+    return this.#connection.clean
+  }
+
+  get version(): 3 | 4 | 5 {
+    return this.#connection.version
   }
 
   get conn(): ClientConnection {

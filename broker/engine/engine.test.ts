@@ -134,6 +134,23 @@ describe('publish', () => {
     broker.removeAllListeners('publish')
   })
 
+  it('reports a store that throws, and the next message goes on', async () => {
+    const { engine, store, broker, reported } = await started()
+    const accept = vi.spyOn(store, 'accept').mockImplementation(() => {
+      throw new Error('defect')
+    })
+    const codes: (string | undefined)[] = []
+    const kept = { qos: 1, retain: true } as const
+    engine.publish(message('t', '1', kept), undefined, (error) => codes.push(error?.code))
+    accept.mockRestore()
+    broker.publish({ cmd: 'publish', topic: 't', payload: '2', dup: false, ...kept }, () =>
+      codes.push('second'),
+    )
+    engine.publish(message('t', '3', kept), undefined, (error) => codes.push(error?.code))
+    expect(codes).toEqual(['INTERNAL', 'second', undefined])
+    expect(reported.list).toEqual(['engine: defect'])
+  })
+
   it('reports an error of the `published` hook as such', async () => {
     const { engine, broker } = await started()
     broker.published = (_packet, _client, callback) => callback(new Error('no'))

@@ -123,6 +123,7 @@ class PublishEngine implements AedesEngine, Engine {
       done(new GatewayError('NOT_RUNNING', 'the publish pipeline does not run'), 0)
       return
     }
+    const { events } = this.parts
     const client = origin === undefined ? null : AedesClient.of(origin.client)
     const line = client === null ? this.pipeline.gatewayLine : client.line
     const publication = new Publication(message, origin?.incoming, line, done)
@@ -133,9 +134,18 @@ class PublishEngine implements AedesEngine, Engine {
     // Listeners keep what they are given; the payload may be a view of a buffer that is read into again.
     if (this.observed) message.own()
     this.pipeline.upcoming = publication
-    internals(this.broker).publish(new PublishedPacket(message), client, (error) => {
-      this.pipeline.finish(publication, error ? failure(error, publication) : undefined)
-    })
+    try {
+      internals(this.broker).publish(new PublishedPacket(message), client, (error) => {
+        this.pipeline.finish(publication, error ? failure(error, publication) : undefined)
+      })
+    } catch (error) {
+      // A store or router that throws. The line must not wait for this message for ever.
+      events.engineFailed(asError(error))
+      this.pipeline.finish(
+        publication,
+        new GatewayError('INTERNAL', 'the publish pipeline threw', { cause: error }),
+      )
+    }
     this.pipeline.upcoming = undefined
   }
 

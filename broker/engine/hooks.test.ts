@@ -53,7 +53,7 @@ describe('hooks', () => {
     broker.authenticate = (_client, username, password, callback) => {
       if (username === 'error') {
         const error = Object.assign(new Error('no'), { returnCode: Number(String(password)) })
-        callback(error as never, null)
+        callback(error, null)
       } else callback(null, username === 'good')
     }
     const ask = (name: string, password = ''): unknown =>

@@ -19,6 +19,18 @@ describe('topic memory', () => {
     }
   })
 
+  it('gets most of a round of topics right that is larger than itself', () => {
+    const kept = memory(100)
+    let hits = 0
+    for (let round = 0; round < 50; round++)
+      for (let i = 0; i < 125; i++) {
+        if (kept.get(`t/${i}`) === undefined) kept.remember(`t/${i}`, 'x')
+        else hits++
+      }
+    expect(hits / (50 * 125)).toBeGreaterThan(0.6)
+    expect(kept.size).toBe(100)
+  })
+
   it('is bounded by the targets of all routes together', () => {
     const kept = memory(100, 10)
     for (let i = 0; i < 20; i++) {
