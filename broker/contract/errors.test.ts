@@ -7,7 +7,9 @@ it('docs/errors.md lists every error with its meaning and what to do, and no oth
     .split('\n')
     .filter((line) => line.startsWith('| `'))
     .map((line) => line.split('|').map((cell) => cell.trim()))
-  const documented = Object.fromEntries(rows.map(([, code, meaning]) => [code?.replaceAll('`', ''), meaning]))
+  const documented: unknown = Object.fromEntries(
+    rows.map(([, code, meaning]) => [code?.replaceAll('`', ''), meaning]),
+  )
   expect(documented).toEqual(errorTable)
   expect(
     rows.filter(([, , , remedy]) => remedy === undefined || !/\w\.$/.test(remedy.replace(/[`)]\.$/, 'x.'))),
