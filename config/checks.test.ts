@@ -98,7 +98,7 @@ describe('client certificates', () => {
   })
 })
 
-describe('token authenticators', () => {
+describe('authenticators', () => {
   const auth = (...authenticators: object[]) => ({
     auth: { authenticators: authenticators.map((item) => ({ type: 'jwt', ...item })) },
   })
@@ -116,6 +116,12 @@ describe('token authenticators', () => {
     expect(paths(auth({ secretFile: 's', algorithms: ['HS256'] }))).toEqual([])
     expect(paths(auth({ secretFile: 's', algorithms: ['HS256', 'ES256'] }))).toEqual(at)
     expect(paths(auth({ jwksFile: 'j', algorithms: ['RS256', 'HS256'] }))).toEqual(at)
+  })
+
+  it('are one for each method of enhanced authentication', () => {
+    const scram = { type: 'scram', usersFile: 'users' }
+    expect(paths(auth(scram, { jwksFile: 'j' }))).toEqual([])
+    expect(paths(auth(scram, { ...scram, name: 'other' }))).toEqual(['auth.authenticators[1].type'])
   })
 
   it('have names of their own', () => {
@@ -147,6 +153,17 @@ describe('access rules', () => {
     expect(paths({ access: { rules: [{ allow: 'both', deny: 'both', topics: ['a'] }] } })).toEqual([
       'access.rules[0]',
     ])
+  })
+})
+
+describe('response information', () => {
+  it.each([
+    ['replies/${clientId}/', true],
+    ['replies/', true],
+    ['replies/${username}/', false],
+    ['replies/+/', false],
+  ])('%s: %s', (responseInformation, good) => {
+    expect(paths({ session: { responseInformation } })).toEqual(good ? [] : ['session.responseInformation'])
   })
 })
 

@@ -10,8 +10,10 @@ export const checks: readonly Check<Config>[] = [
   { reads: ['listeners', 'auth'], run: somebodyMayConnect },
   { reads: ['listeners'], run: clientCertificates },
   { reads: ['auth'], run: authenticatorNames },
+  { reads: ['auth'], run: oneOfEachMethod },
   { reads: ['auth'], run: tokenKeys },
   { reads: ['access', 'limits'], run: accessTopics },
+  { reads: ['session'], run: responseInformation },
   { reads: ['limits'], run: roomForPackets },
 ]
 
@@ -142,6 +144,7 @@ function clientCertificates({ listeners }: Config): readonly Fault[] {
 
 function tokenKeys({ auth }: Config): readonly Fault[] {
   return auth.authenticators.flatMap((authenticator, index): Fault[] => {
+    if (authenticator.type !== 'jwt') return []
     const path = ['auth', 'authenticators', index]
     const { jwksUrl, jwksFile, secretFile, algorithms } = authenticator
     const keys = Object.entries({ jwksUrl, jwksFile, secretFile }).filter(([, value]) => value !== undefined)
@@ -168,6 +171,17 @@ function tokenKeys({ auth }: Config): readonly Fault[] {
             ? 'algorithms of key pairs (RS256, ES256, EdDSA ...)'
             : 'algorithms of shared secrets (HS256, HS384, HS512)',
       },
+    ]
+  })
+}
+
+/** A client names the method of enhanced authentication, not the entry. */
+function oneOfEachMethod({ auth }: Config): readonly Fault[] {
+  const first = auth.authenticators.findIndex(({ type }) => type === 'scram')
+  return auth.authenticators.flatMap(({ type }, index): Fault[] => {
+    if (type !== 'scram' || index === first) return []
+    return [
+      { path: ['auth', 'authenticators', index, 'type'], found: 'a second `scram`', allowed: 'one `scram`' },
     ]
   })
 }
@@ -202,6 +216,18 @@ function accessTopics({ access, limits }: Config): readonly Fault[] {
 }
 
 const RULE_PLACEHOLDER = /\$\{(?:clientId|username|role|claims\.[\w-]+)\}/g
+
+function responseInformation({ session }: Config): readonly Fault[] {
+  const { responseInformation: prefix } = session
+  if (prefix === undefined) return []
+  const path = ['session', 'responseInformation']
+  const filled = prefix.replaceAll('${clientId}', 'x')
+  if (filled.includes('${'))
+    return [{ path, found: `${showValue(prefix)}, with an unknown placeholder`, allowed: '`${clientId}`' }]
+  if (/[+#\0]/.test(filled))
+    return [{ path, found: showValue(prefix), allowed: 'the beginning of a topic name, without wildcards' }]
+  return []
+}
 
 /** A packet as large as allowed has to fit wherever it may have to wait. */
 function roomForPackets({ limits }: Config): readonly Fault[] {

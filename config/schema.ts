@@ -135,6 +135,19 @@ const jwtAuthenticator = z.strictObject({
   timeoutSeconds: seconds.max(60).default(5).describe('Longest time for a decision, in seconds.'),
 })
 
+const scramAuthenticator = z.strictObject({
+  type: z
+    .literal('scram')
+    .describe('SCRAM-SHA-256 (RFC 5802, RFC 7677), in enhanced authentication of MQTT 5.'),
+  name: z
+    .string()
+    .regex(/^[a-z0-9-]{1,64}$/, '1 to 64 of `a` to `z`, `0` to `9` and `-`')
+    .default('scram')
+    .describe('Name in logs and metrics; unique.'),
+  usersFile: file.describe('Users with their verifiers; `openclaw keys scram` writes it.'),
+  timeoutSeconds: seconds.max(60).default(5).describe('Longest time for a step, in seconds.'),
+})
+
 const action = z.enum(['publish', 'subscribe', 'both'])
 
 const accessRule = z
@@ -271,7 +284,7 @@ export const configSchema = z.strictObject({
           'Who may connect without credentials: clients on this machine, everybody, nobody. Behind a proxy on this machine every client looks local: use `never`.',
         ),
       authenticators: z
-        .array(z.discriminatedUnion('type', [jwtAuthenticator]))
+        .array(z.discriminatedUnion('type', [jwtAuthenticator, scramAuthenticator]))
         .default([])
         .describe('Asked in order; the first one that knows the kind of credentials decides.'),
     })
@@ -357,4 +370,5 @@ export type TlsConfig = z.output<typeof tls>
 export type LimitsConfig = Config['limits']
 export type AuthenticatorConfig = Config['auth']['authenticators'][number]
 export type JwtAuthenticatorConfig = Extract<AuthenticatorConfig, { type: 'jwt' }>
+export type ScramAuthenticatorConfig = Extract<AuthenticatorConfig, { type: 'scram' }>
 export type AccessRuleConfig = z.output<typeof accessRule>

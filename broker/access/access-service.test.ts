@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -5,6 +6,7 @@ import { SignJWT } from 'jose'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { configSchema, type ConfigInput } from '../../config/schema.js'
 import { AccessService } from './access-service.js'
+import { addScramUser } from './scram/add-user.js'
 import { credentials, ManualClock, RecordedEvents } from './testing.js'
 
 let folder: string
@@ -20,7 +22,12 @@ function setUp(auth: ConfigInput['auth']) {
   const clock = new ManualClock()
   const events = new RecordedEvents()
   const refuse = () => Promise.reject(new Error('no network in this test'))
-  const access = new AccessService(configSchema.parse({ auth }).auth, { clock, events, fetch: refuse })
+  const access = new AccessService(configSchema.parse({ auth }).auth, {
+    clock,
+    events,
+    fetch: refuse,
+    randomBytes,
+  })
   return { access, clock, events }
 }
 
@@ -99,6 +106,27 @@ describe('the access service', () => {
     expect(events.lines.join()).not.toContain(asRs256)
     await access.stop()
     expect(clock.pending).toBe(0)
+  })
+
+  it('serves SCRAM as a method of enhanced authentication, beside the chain', async () => {
+    const usersFile = join(folder, 'users')
+    await addScramUser(usersFile, { username: 'ann', password: 'pencil', roles: [] }, { randomBytes })
+    const { access, events } = setUp({ authenticators: [hmac('secret'), { type: 'scram', usersFile }] })
+    await access.start()
+    expect(events.lines.toSorted()).toEqual(['keys jwt: 1', 'keys scram: 1'])
+    expect(access.mechanism('SCRAM-SHA-1')).toBeUndefined()
+    const exchange = access.mechanism('SCRAM-SHA-256')?.begin({
+      clientId: 'c1',
+      username: undefined,
+      current: undefined,
+    })
+    expect(await exchange?.step(Buffer.from('n,,n=ann,r=x'))).toMatchObject({ kind: 'continue' })
+    expect(await exchange?.step(Buffer.from('c=biws,r=x,p=AAAA'))).toEqual({
+      kind: 'refused',
+      reason: 'bad_credentials',
+    })
+    await access.stop()
+    expect(await exchange?.step(undefined)).toEqual({ kind: 'refused', reason: 'server_busy' })
   })
 
   it('needs no authenticator for anonymous clients on this machine', async () => {

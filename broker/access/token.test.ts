@@ -20,7 +20,7 @@ type Authenticators = NonNullable<NonNullable<ConfigInput['auth']>['authenticato
 
 async function decide(token: string, authenticator: Authenticators[number]) {
   const { auth } = configSchema.parse({ auth: { authenticators: [authenticator] } })
-  const access = new AccessService(auth, { clock, events: new RecordedEvents(), fetch })
+  const access = new AccessService(auth, { clock, events: new RecordedEvents(), fetch, randomBytes })
   await access.start()
   const decision = await access.decide(credentials({ password: Buffer.from(token) }))
   await access.stop()

@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { importJWK, SignJWT, type JWK } from 'jose'
-import { keysUnreadable } from './jwt/keys-unreadable.js'
+import { keysUnreadable } from './keys-unreadable.js'
 import { readSecret } from './jwt/secret-file.js'
 
 export interface TokenOptions {

@@ -3,7 +3,7 @@ import type { JWTVerifyGetKey } from 'jose'
 import type { AccessEvents } from '../../contract/events.js'
 import type { Readiness } from '../../contract/service.js'
 import { readKeySet, type KeySet } from './key-set.js'
-import { keysUnreadable } from './keys-unreadable.js'
+import { keysUnreadable } from '../keys-unreadable.js'
 import type { VerificationKeys } from './verification-keys.js'
 
 /** A key set in a file; read once, when the gateway starts. */

@@ -3,7 +3,7 @@ import type { Timer } from '../../contract/clock.js'
 import type { Readiness } from '../../contract/service.js'
 import { withTimeout } from '../timeout.js'
 import { readKeySet, type KeySet } from './key-set.js'
-import { keysUnreadable } from './keys-unreadable.js'
+import { keysUnreadable } from '../keys-unreadable.js'
 import type { KeyDependencies, VerificationKeys } from './verification-keys.js'
 
 const REFRESH_MS = 600_000

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import type { AccessEvents } from '../../contract/events.js'
 import { GatewayError } from '../../contract/errors.js'
 import type { Readiness } from '../../contract/service.js'
-import { keysUnreadable } from './keys-unreadable.js'
+import { keysUnreadable } from '../keys-unreadable.js'
 import type { VerificationKeys } from './verification-keys.js'
 
 /** A key must be as long as the output of the hash that it is used with (RFC 7518, 3.2). Bytes. */

@@ -1,4 +1,4 @@
-import { GatewayError } from '../../contract/errors.js'
+import { GatewayError } from '../contract/errors.js'
 
 /** `source` is a path or an address; `cause` never holds key material. */
 export function keysUnreadable(source: string, cause: unknown): GatewayError {
