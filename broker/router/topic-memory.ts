@@ -70,8 +70,9 @@ export class TopicMemory<T> {
   }
 
   /**
-   * A full memory takes one newcomer in eight. A topic in use comes again and gets in; a stream of topics seen once
-   * or a round of more topics than fit would only push each other out, at 3 us a message instead of 1.5.
+   * A full memory takes one newcomer in eight. A topic in use comes again and gets in; a stream of topics seen once,
+   * or a round of more topics than fit, would only push each other out. Measured in turns, a topic seen for the
+   * first time costs half of what it does when every newcomer is taken.
    * By a generator of fixed seed, since a counter can run in step with the messages and keep one topic out for ever.
    */
   private admits(): boolean {
