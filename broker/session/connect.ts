@@ -212,6 +212,8 @@ export function refusalCode(reason: RefusalReason): number {
     case 'authenticator_timeout':
     case 'authenticator_failed':
       return ReasonCode.ServerUnavailable
+    case 'server_busy':
+      return ReasonCode.ServerBusy
     default:
       return ReasonCode.BadUserNameOrPassword
   }
