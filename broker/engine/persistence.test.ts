@@ -1,0 +1,104 @@
+import assert from 'node:assert'
+import { mkdtempSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, describe, expect, it } from 'vitest'
+import { systemClock } from '../contract/clock.js'
+import type { Store } from '../contract/store.js'
+import { NEVER, RecordedEvents, roomy, accept, keep, message, subscription } from '../store/conformance.js'
+import { LevelStore } from '../store/level/level-store.js'
+import { MemoryStore } from '../store/memory/memory-store.js'
+import type { AedesPersistence } from './aedes-internals.js'
+import { StorePersistence } from './persistence.js'
+
+/** The context of node:test, as far as the suite of aedes-persistence uses it. */
+interface SuiteContext {
+  plan(assertions: number): void
+  diagnostic(): void
+  readonly assert: typeof assert
+}
+interface SuiteOptions {
+  test(name: string, body: (context: SuiteContext) => Promise<void>): void
+  persistence(): Promise<StorePersistence>
+  readonly testAsync: true
+}
+const abstractSuite = createRequire(import.meta.url)('aedes-persistence/abstract.js') as (
+  options: SuiteOptions,
+) => void
+
+const releases: (() => Promise<void>)[] = []
+
+afterEach(async () => {
+  for (const release of releases.splice(0)) await release()
+})
+
+const stores: Record<string, () => Store> = {
+  memory: () => new MemoryStore(roomy, new RecordedEvents(), systemClock),
+  level() {
+    const directory = mkdtempSync(join(tmpdir(), 'openclaw-persistence-'))
+    releases.push(() => rm(directory, { recursive: true }))
+    return new LevelStore({ directory, sync: false }, roomy, new RecordedEvents(), systemClock)
+  },
+}
+
+async function persistenceOn(store: Store): Promise<StorePersistence> {
+  await store.open()
+  releases.unshift(() => store.close())
+  return new StorePersistence(store, systemClock)
+}
+
+describe.each(Object.keys(stores))('the persistence on the %s store', (name) => {
+  const create = stores[name]!
+
+  describe('passes the suite of aedes-persistence', () => {
+    abstractSuite({
+      testAsync: true,
+      persistence: () => persistenceOn(create()),
+      test: (title, body) =>
+        it(title, async () => {
+          let planned: number | undefined
+          let made = 0
+          const counting = new Proxy(assert, {
+            get(target, method, receiver): unknown {
+              made++
+              return Reflect.get(target, method, receiver)
+            },
+          })
+          await body({ plan: (count) => (planned = count), diagnostic: () => {}, assert: counting })
+          if (planned !== undefined) expect(made).toBe(planned)
+        }),
+    })
+  })
+
+  it('shows what sessions of the gateway have stored, and leaves them theirs', async () => {
+    const store = create()
+    const persistence = await persistenceOn(store)
+    persistence satisfies AedesPersistence
+    await persistence.setup({ id: 'node' })
+    const session = await store.openSession('c', keep)
+    await session.subscribe([subscription('a/#', { qos: 2, noLocal: true, identifier: 4 })])
+    await accept(store, { message: message({ topic: 'a', text: 'x', retain: true }), retain: true })
+    expect(await persistence.subscriptionsByClient({ id: 'c' })).toEqual([
+      { topic: 'a/#', qos: 2, nl: true, rap: false, rh: 0, subscriptionIdentifier: 4 },
+    ])
+    expect(await persistence.countOffline()).toEqual({ subsCount: 1, clientsCount: 1 })
+    expect(await persistence.createRetainedStream('a').toArray()).toEqual([
+      { cmd: 'publish', topic: 'a', payload: Buffer.from('x'), qos: 1, retain: true, dup: false },
+    ])
+    await session.setExpiryInterval(NEVER)
+  })
+
+  it('rejects with the failure of the store', async () => {
+    const persistence = await persistenceOn(create())
+    await persistence.setup({ id: 'node' })
+    for (const release of releases.splice(0, 1)) await release()
+    const packet = { topic: 'a', payload: 'x', qos: 1, retain: true } as const
+    await expect(persistence.storeRetained(packet)).rejects.toMatchObject({ code: 'STORE_CLOSED' })
+    await expect(persistence.outgoingEnqueue({ clientId: 'c' }, packet)).rejects.toMatchObject({
+      code: 'STORE_CLOSED',
+    })
+    await expect(persistence.subscriptionsByTopic('a')).rejects.toMatchObject({ code: 'STORE_CLOSED' })
+  })
+})
