@@ -1,4 +1,4 @@
-import mqtt, { type IClientOptions, type IPublishPacket, type MqttClient } from 'mqtt'
+import mqtt, { type IClientOptions, type MqttClient } from 'mqtt'
 import type { Clock, Timer } from '../../broker/contract/clock.js'
 import { Rejected, Retryable, type BrokerTarget } from '../../broker/contract/connector.js'
 import type { BrokerLink, Inflow, OutboundMessage, SubscribeOptions } from '../../broker/contract/port.js'

@@ -95,6 +95,10 @@ export class PortClient implements ToPipelines {
     if (error !== undefined) throw error
   }
 
+  unsubscribed(channel: number): void {
+    this.channels.get(channel)?.end()
+  }
+
   subscribed(channel: number, maxUnsettled: number): void {
     this.channels.get(channel)?.subscribed(maxUnsettled)
   }
@@ -178,10 +182,11 @@ class PortInflow implements Inflow {
   private resolveReady: () => void = () => {}
   private limit = Infinity
   private stopped = false
+  private ended = false
   private closed = false
   /** What is taken out is granted again. */
   private readonly buffer = new InboundBuffer((messages, bytes) => {
-    if (!this.stopped) this.client.write().grant(this.channel, messages, bytes)
+    if (!this.ended) this.client.write().grant(this.channel, messages, bytes)
   })
 
   constructor(
@@ -207,8 +212,9 @@ class PortInflow implements Inflow {
 
   stop(): void {
     if (this.stopped) return
-    this.client.write().unsubscribe(this.channel)
-    this.end()
+    this.stopped = true
+    // What is on its way still comes; the broker says when it was the last.
+    if (!this.ended) this.client.write().unsubscribe(this.channel)
   }
 
   close(): void {
@@ -220,7 +226,7 @@ class PortInflow implements Inflow {
 
   /** Nothing more comes in. */
   end(): void {
-    this.stopped = true
+    this.ended = true
     this.resolveReady()
     this.buffer.end()
   }

@@ -11,6 +11,8 @@
 export interface ToPipelines {
   /** The subscription is in place. */
   subscribed(channel: number, maxUnsettled: number): void
+  /** Everything that the subscription had brought before it ended has been sent. */
+  unsubscribed(channel: number): void
   /** `token` 0: QoS 0. `payload` is a view of the frame. */
   message(channel: number, token: number, receivedAt: number, topic: string, payload: Uint8Array): void
   /** What became of a publish; `detail` is empty unless something went wrong. */
@@ -25,7 +27,10 @@ export interface ToBroker {
   grant(channel: number, messages: number, bytes: number): void
   /** Everything up to this token is done with. */
   settle(channel: number, token: number): void
-  /** Nothing more is wanted; what was sent can still be settled. */
+  /**
+   * Nothing more is wanted. What has come before this is still sent, as credit allows, then `unsubscribed`; it can
+   * still be settled.
+   */
   unsubscribe(channel: number): void
   /** The channel is done with, and its subscription forgotten. */
   release(channel: number): void
@@ -40,6 +45,7 @@ const Kind = {
   subscribed: 1,
   message: 2,
   published: 3,
+  unsubscribed: 4,
   subscribe: 16,
   grant: 17,
   settle: 18,
@@ -68,6 +74,11 @@ export class FrameWriter implements ToPipelines, ToBroker {
     const at = this.entry(Kind.subscribed, 8)
     this.buffer.writeUInt32LE(channel, at)
     this.buffer.writeUInt32LE(maxUnsettled, at + 4)
+  }
+
+  unsubscribed(channel: number): void {
+    const at = this.entry(Kind.unsubscribed, 4)
+    this.buffer.writeUInt32LE(channel, at)
   }
 
   message(channel: number, token: number, receivedAt: number, topic: string, payload: Uint8Array): void {
@@ -108,11 +119,13 @@ export class FrameWriter implements ToPipelines, ToBroker {
   }
 
   unsubscribe(channel: number): void {
-    this.buffer.writeUInt32LE(channel, this.entry(Kind.unsubscribe, 4))
+    const at = this.entry(Kind.unsubscribe, 4)
+    this.buffer.writeUInt32LE(channel, at)
   }
 
   release(channel: number): void {
-    this.buffer.writeUInt32LE(channel, this.entry(Kind.release, 4))
+    const at = this.entry(Kind.release, 4)
+    this.buffer.writeUInt32LE(channel, at)
   }
 
   publish(id: number, name: string, qos: 0 | 1, retain: boolean, topic: string, payload: Uint8Array): void {
@@ -192,6 +205,9 @@ function readToPipelines(reader: FrameReader, handler: ToPipelines): void {
       return
     case Kind.subscribed:
       handler.subscribed(reader.u32(), reader.u32())
+      return
+    case Kind.unsubscribed:
+      handler.unsubscribed(reader.u32())
       return
     default:
       throw new Error(`a port frame for pipelines has an entry of kind ${kind}`)

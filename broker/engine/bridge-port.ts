@@ -72,7 +72,9 @@ export class BridgePort implements PortHost {
       settle: (channel, token) => channels.get(channel)?.settle(token),
       unsubscribe: (channel) => {
         const subscription = channels.get(channel)
-        if (subscription !== undefined) router.remove(subscription)
+        if (subscription === undefined) return
+        router.remove(subscription)
+        subscription.finish()
       },
       release: (channel) => {
         const subscription = channels.get(channel)

@@ -39,6 +39,7 @@ export class BridgeSubscription implements Subscriber {
   /** Of the newest message in `sent`; consecutive. */
   private lastToken = 0
   private droppedCount = 0
+  private finishing = false
 
   constructor(
     readonly clientId: string,
@@ -86,9 +87,16 @@ export class BridgeSubscription implements Subscriber {
     this.creditBytes += bytes
     while (this.hasCredit) {
       const next = this.waiting.shift()
-      if (next === undefined) return
+      if (next === undefined) break
       this.send(next.message, next.qos)
     }
+    this.sayFinished()
+  }
+
+  /** Nothing more comes from the router: says so when everything before has been sent. */
+  finish(): void {
+    this.finishing = true
+    this.sayFinished()
   }
 
   settle(token: number): void {
@@ -101,6 +109,12 @@ export class BridgeSubscription implements Subscriber {
     const count = this.droppedCount
     this.droppedCount = 0
     return count
+  }
+
+  private sayFinished(): void {
+    if (!this.finishing || this.waiting.length > 0 || this.channel === undefined) return
+    this.finishing = false
+    this.host.write().unsubscribed(this.channel)
   }
 
   private get hasCredit(): boolean {
