@@ -124,7 +124,7 @@ function leadsTo(outer: KeyPath, inner: KeyPath): boolean {
 }
 
 function placeText(source: SettingsSource, position: { line: number; column: number } | undefined): string {
-  if (source.name === undefined) return 'the defaults'
+  if (source.name === undefined) return 'the configuration'
   return position === undefined ? source.name : `${source.name}:${position.line}:${position.column}`
 }
 

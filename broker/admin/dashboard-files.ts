@@ -109,7 +109,8 @@ async function prepare(name: string, content: Buffer): Promise<Resource> {
   const hash = createHash('sha256').update(content).digest('base64url').slice(0, 22)
   const compressed: Variant[] = []
   if (/^text|svg|json/.test(type) && content.length > SMALL_BYTES) {
-    const brotli = { params: { [constants.BROTLI_PARAM_QUALITY]: 9 } }
+    // For the script of 407 KB: 126 KB in 27 ms; quality 9 takes 91 ms for 124 KB, gzip 19 ms for 134 KB.
+    const brotli = { params: { [constants.BROTLI_PARAM_QUALITY]: 5 } }
     compressed.push(
       { encoding: 'br', body: await promisify(brotliCompress)(content, brotli), etag: `"${hash}-br"` },
       { encoding: 'gzip', body: await promisify(gzip)(content), etag: `"${hash}-gzip"` },
@@ -142,6 +143,9 @@ const SECURITY_HEADERS = {
     "base-uri 'none'",
     "form-action 'none'",
     "frame-ancestors 'none'",
+    // The page writes no markup from text; nothing may begin to.
+    "require-trusted-types-for 'script'",
+    "trusted-types 'none'",
   ].join('; '),
   'X-Content-Type-Options': 'nosniff',
   'Referrer-Policy': 'no-referrer',
