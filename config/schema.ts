@@ -370,5 +370,4 @@ export type TlsConfig = z.output<typeof tls>
 export type LimitsConfig = Config['limits']
 export type AuthenticatorConfig = Config['auth']['authenticators'][number]
 export type JwtAuthenticatorConfig = Extract<AuthenticatorConfig, { type: 'jwt' }>
-export type ScramAuthenticatorConfig = Extract<AuthenticatorConfig, { type: 'scram' }>
 export type AccessRuleConfig = z.output<typeof accessRule>
