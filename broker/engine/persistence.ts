@@ -1,16 +1,10 @@
 import { Readable } from 'node:stream'
-import type { Clock } from '../contract/clock.js'
+import { systemClock, type Clock } from '../contract/clock.js'
 import type { Accept, QueueEntry, Store, StoredSession } from '../contract/store.js'
 import type { Subscription } from '../contract/subscription.js'
 import { filterMatches, formatFilter, hasWildcard } from '../contract/topic.js'
 import { fromPacketSubscription, toPacketSubscription } from './packets.js'
-import {
-  queuedPacket,
-  storedMessage,
-  storedPacket,
-  type AedesPacket,
-  type WillPacket,
-} from './stored-packet.js'
+import { queuedPacket, storedMessage, storedPacket, type AedesPacket } from './stored-packet.js'
 
 interface Named {
   readonly id: string
@@ -43,7 +37,7 @@ export class StorePersistence {
 
   constructor(
     private readonly store: Store,
-    private readonly clock: Clock,
+    private readonly clock: Clock = systemClock,
   ) {}
 
   /** The broker that this is the persistence of. */
@@ -123,7 +117,7 @@ export class StorePersistence {
   }
 
   async outgoingEnqueueCombi(
-    subscriptions: readonly { readonly clientId: string }[],
+    subscriptions: { readonly clientId: string }[],
     packet: AedesPacket,
   ): Promise<void> {
     await Promise.all(subscriptions.map(({ clientId }) => this.session({ id: clientId })))
@@ -208,7 +202,7 @@ export class StorePersistence {
   }
 
   /** Marks the packet with client and node, as Aedes expects of a persistence. */
-  putWill(client: Named, packet: WillPacket): Promise<void> {
+  putWill(client: Named, packet: AedesPacket): Promise<void> {
     packet.brokerId = this.broker.id
     packet.clientId = client.id
     const message = storedMessage(packet, this.clock)

@@ -9,18 +9,15 @@ export interface AedesPacket {
   readonly payload: Buffer | string
   readonly qos: QoS
   readonly retain: boolean
-  readonly cmd?: string
-  readonly dup?: boolean
-  clientId?: string
+  readonly cmd?: string | undefined
+  readonly dup?: boolean | undefined
+  clientId?: string | undefined
   /** Milliseconds since the epoch. */
-  readonly messageExpiry?: number
+  readonly messageExpiry?: number | undefined
   brokerId?: string | undefined
   brokerCounter?: number | undefined
   messageId?: number | undefined
 }
-
-/** The persistence says whose will it is, and on which node. */
-export type WillPacket = AedesPacket & { brokerId?: string; clientId?: string }
 
 /**
  * A store keeps messages; a persistence has to give back what it was given, node and counter and all. The fields
