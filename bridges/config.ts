@@ -114,8 +114,11 @@ function contradictions(settings: PipelineSettings): readonly SettingFault[] {
   let reaching = captured
   if (settings.window !== undefined) {
     const collects = windowOf(settings.window)
-    faults.push(...below(['window'], collects.check(settings.window, captured)))
+    const windowFaults = below(['window'], collects.check(settings.window, captured))
+    faults.push(...windowFaults)
     reaching = collects.captures(settings.window)
+    // A wrong group is one fault, not one more for each name that is missing behind it.
+    if (windowFaults.length > 0) reaching = [...new Set([...captured, ...reaching])]
   }
   faults.push(...below(['sink'], to.check(settings.sink, reaching)))
 
