@@ -50,7 +50,11 @@ export interface Outbox {
   readonly pendingBytes: number
   /** Whether more than the soft limit is pending; `ConnectionHandler.drained` tells when that has ended. */
   readonly congested: boolean
-  /** Stops reading from the socket until `resume`: back-pressure on the client. Idempotent. */
+  /**
+   * Stops reading from the socket until `resume`: back-pressure on the client. Idempotent. What has been read
+   * already may still be handed over (of a compressed WebSocket), and that the peer has gone is noticed only after
+   * `resume`.
+   */
   pause(): void
   resume(): void
   /** Sends what is queued (bounded in time), then closes with the code that fits `cause`. Idempotent. */

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { HandshakeRefusal } from '../contract/events.js'
 import { isLoopbackAddress } from './address.js'
@@ -88,7 +88,7 @@ export function judgeHandshake(request: UpgradeRequest, rules: HandshakeRules): 
   return {
     accepted: true,
     subprotocol,
-    acceptKey: createHash('sha1').update(key).update(GUID).digest('base64'),
+    acceptKey: hash('sha1', key + GUID, 'base64'),
     bearerToken: bearerToken(headers.authorization, queryAt < 0 ? '' : url.slice(queryAt + 1)),
   }
 }

@@ -44,15 +44,19 @@ export class HttpFront {
 
   /** Takes a socket that is ready to be read. */
   admit(socket: Socket): void {
-    const visit: Visit = { deadline: this.deadline(socket, this.options.headTimeoutMs), responding: 0 }
-    this.waiting.set(socket, visit)
-    socket.on('close', () => this.release(socket))
+    const onClose = (): void => this.release(socket)
+    const deadline = this.deadline(socket, this.options.headTimeoutMs)
+    this.waiting.set(socket, { deadline, responding: 0, onClose })
+    socket.on('close', onClose)
     this.server.emit('connection', socket)
   }
 
   /** The socket has become a WebSocket. */
   release(socket: Socket): void {
-    this.waiting.get(socket)?.deadline.cancel()
+    const visit = this.waiting.get(socket)
+    if (visit === undefined) return
+    visit.deadline.cancel()
+    socket.removeListener('close', visit.onClose)
     this.waiting.delete(socket)
   }
 
@@ -130,6 +134,7 @@ interface Visit {
   deadline: Timer
   /** Requests that are being answered. */
   responding: number
+  readonly onClose: () => void
 }
 
 function answer(

@@ -161,7 +161,7 @@ describe('the number of connections', () => {
 })
 
 describe('stop', () => {
-  it('tells WebSocket clients, ends TCP clients, and may be called twice or without a start', async () => {
+  it('tells the clients, and may be called twice', async () => {
     const web = await openListener({ type: 'ws' })
     const client = await openWebSocket(web.url)
     const connection = await web.next()

@@ -196,6 +196,8 @@ export class Listener implements Service {
       bearerToken,
       certificateName: certificateName(socket),
     }
+    // Events take the whole object: whoever serializes or prints it does not get the secret.
+    Object.defineProperty(info, 'bearerToken', { enumerable: false })
     this.open.add(new Connection(info, openChannel, this.context))
   }
 }

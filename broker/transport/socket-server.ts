@@ -91,8 +91,7 @@ export class SocketServer {
   }
 
   private accepted(socket: Socket): void {
-    // What an error means is said by the `close` that follows it; without a listener it would end the process.
-    socket.on('error', () => {})
+    socket.on('error', ignore)
     this.sockets.add(socket)
     socket.on('close', () => {
       this.sockets.delete(socket)
@@ -112,7 +111,7 @@ export class SocketServer {
       handshakeTimeout: handshakeTimeoutMs,
     })
     server.on('secureConnection', (socket) => {
-      socket.on('error', () => {})
+      socket.on('error', ignore)
       // Not before: a peer that ends within the handshake would be waited for until its time is up.
       socket.allowHalfOpen = true
       this.onSocket(socket)
@@ -147,4 +146,9 @@ export class SocketServer {
       { hint, cause: error },
     )
   }
+}
+
+/** What an error means is said by the `close` that follows it; without a listener it would end the process. */
+function ignore(): void {
+  // Nothing is left to do.
 }

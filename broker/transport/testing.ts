@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { WebSocket, type ClientOptions } from 'ws'
-import { configSchema, type ConfigInput, type ListenerConfig } from '../../config/schema.js'
+import type { ListenerConfig, TlsConfig, WebSocketListenerConfig } from '../../config/schema.js'
 import type { Clock } from '../contract/clock.js'
 import { systemClock } from '../contract/clock.js'
 import type { HandshakeRefusal, TransportEvents } from '../contract/events.js'
@@ -130,7 +130,10 @@ export class RecordedEvents implements TransportEvents {
   }
 }
 
-type ListenerInput = NonNullable<ConfigInput['listeners']>[number]
+type ListenerInput = Partial<Omit<WebSocketListenerConfig, 'type' | 'tls'>> & {
+  readonly type: ListenerConfig['type']
+  readonly tls?: Omit<TlsConfig, 'clientCert'> & Partial<TlsConfig>
+}
 
 export interface TestListener {
   readonly listener: Listener
@@ -142,11 +145,21 @@ export interface TestListener {
   readonly next: () => Promise<RecordedConnection>
 }
 
-/** Parses the listener's settings as the configuration would: defaults filled in. */
-export function listenerConfig(input: ListenerInput): ListenerConfig {
-  const [listener] = configSchema.parse({ listeners: [input] }).listeners
-  if (listener === undefined) throw new Error('no listener')
-  return listener
+/** On a free port of 127.0.0.1, with the settings that the configuration fills in. */
+function listenerConfig({ type, tls, ...settings }: ListenerInput): ListenerConfig {
+  const common = { name: 'test', host: '127.0.0.1', port: 0, maxConnections: 100_000 }
+  const web = { path: '/mqtt', dashboard: false, origins: [], compression: false }
+  const withTls = { tls: { certFile: '', keyFile: '', clientCert: 'none' as const, ...tls } }
+  switch (type) {
+    case 'ws':
+      return { ...common, ...web, ...settings, type }
+    case 'wss':
+      return { ...common, ...web, ...settings, ...withTls, type }
+    case 'tcp':
+      return { ...common, ...settings, type }
+    case 'tls':
+      return { ...common, ...settings, ...withTls, type }
+  }
 }
 
 const toClose: (() => Promise<void> | void)[] = []
@@ -165,9 +178,9 @@ export interface TestOptions extends Partial<Omit<ListenerDeps, 'acceptConnectio
   readonly onConnection?: (connection: RecordedConnection) => void
 }
 
-/** Opens a listener on a free port of 127.0.0.1. */
+/** Opens a listener, records its connections and events, and stops it after the test. */
 export async function openListener(
-  input: Partial<ListenerInput> & { readonly type: ListenerInput['type'] },
+  input: ListenerInput,
   { onConnection, ...deps }: TestOptions = {},
 ): Promise<TestListener> {
   const events = new RecordedEvents()
@@ -175,7 +188,7 @@ export async function openListener(
   const waiters: (() => void)[] = []
   let ids = 0
   let handedOut = 0
-  const listener = new Listener(listenerConfig({ name: 'test', port: 0, ...input } as ListenerInput), {
+  const listener = new Listener(listenerConfig(input), {
     events,
     clock: systemClock,
     nextConnectionId: () => ++ids,
@@ -189,8 +202,9 @@ export async function openListener(
       return connection
     },
   })
-  await listener.start()
+  // Also where the start fails.
   closeAfterTest(() => listener.stop())
+  await listener.start()
   const { port, url } = listener.address()
   return {
     listener,
