@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { checks } from './checks.js'
 import type { Environment } from './environment.js'
 import type { KeyPath } from './problem.js'
-import { configSchema, type Config } from './schema.js'
+import { configSchema, type Config, type ConfigInput } from './schema.js'
 import { readSettings, readSettingsFile, type SettingsKind } from './settings.js'
 
 export interface LoadOptions {
@@ -37,6 +37,12 @@ export function loadConfig({ file, overrides, env, directory = '.' }: LoadOption
   const text = source.kind === 'file' ? readSettingsFile(source.file, 'CONFIG_UNREADABLE') : ''
   const name = source.kind === 'file' ? source.file : undefined
   return { config: readSettings(gatewaySettings, { name, text, overrides, environment: env }), source }
+}
+
+/** A configuration made by a program: the same defaults and checks, without files and environment. */
+export function parseConfig(input: ConfigInput): Config {
+  const source = { name: undefined, text: JSON.stringify(input), overrides: [], environment: {} }
+  return readSettings(gatewaySettings, source)
 }
 
 export const gatewaySettings: SettingsKind<typeof configSchema> = {

@@ -5,7 +5,7 @@ import { topicNameFault } from '../contract/topic.js'
 import type { ConnAckProperties, ConnectPacket, WillFields } from '../wire/packet.js'
 import { encodeConnAck } from '../wire/connack-encoder.js'
 import { ReasonCode } from '../wire/reason-codes.js'
-import type { EngineClient } from '../contract/engine.js'
+import type { EngineClient, EngineHooks } from '../contract/engine.js'
 import { ConnectedClient, type ClientTerms } from './connected-client.js'
 import type { Connection } from './connection.js'
 import { KeepAlive } from './keep-alive.js'
@@ -165,6 +165,7 @@ async function authenticate(
   if (packet.authenticationMethod !== undefined) {
     return authenticateInSteps(connection, packet, packet.authenticationMethod, layer)
   }
+  if (hooks.authenticate !== undefined) return askProgram(hooks.authenticate, packet, engineClient)
   const { info } = connection
   const decision = await layer.authentication.decide({
     clientId,
@@ -178,11 +179,19 @@ async function authenticate(
   })
   if (decision.kind === 'refused')
     return { reasonCode: refusalCode(decision.reason), reason: decision.reason }
-  if (hooks.authenticate !== undefined) {
-    const verdict = await hooks.authenticate(engineClient, packet.username, packet.password)
-    if (!verdict.granted) return { reasonCode: hookRefusalCode(verdict.returnCode), reason: 'not_authorized' }
-  }
   return { principal: decision.principal, authenticationData: undefined }
+}
+
+/** A program that decides itself, by Aedes' `authenticate` hook, takes the place of the chain of authenticators. */
+async function askProgram(
+  authenticate: NonNullable<EngineHooks['authenticate']>,
+  { username, password }: ConnectPacket,
+  engineClient: EngineClient,
+): Promise<Identity | Refusal> {
+  const verdict = await authenticate(engineClient, username, password)
+  if (!verdict.granted) return { reasonCode: hookRefusalCode(verdict.returnCode), reason: 'not_authorized' }
+  const principal = { username, roles: [], claims: {}, expiresAt: undefined, grantedBy: 'hook' }
+  return { principal, authenticationData: undefined }
 }
 
 /** Enhanced authentication takes the place of the chain of authenticators [MQTT-4.12.0-1]. */

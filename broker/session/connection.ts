@@ -99,13 +99,12 @@ export class Connection
     packetId: number,
     properties: PublishProperties | undefined,
     messageExpiryInterval: number | undefined,
-    wireLength: number,
   ): void {
     if (this.client === undefined) {
       this.violated(ReasonCode.ProtocolError, 'MQTT-3.1.2-30', 'PUBLISH before CONNACK')
       return
     }
-    this.layer.events.messageReceived(qos, wireLength)
+    this.layer.events.messageReceived(qos, payload.length)
     this.client.inbound.publish(topic, payload, qos, retain, packetId, properties, messageExpiryInterval)
   }
 
@@ -328,8 +327,12 @@ export class Connection
       current: client.principal,
     })
     this.authExchange = new AuthExchange(method, exchange, this)
+    const patience = layer.wheel.schedule(layer.limits.connectTimeoutSeconds * 1000, () =>
+      this.end('not_authorized', ReasonCode.NotAuthorized, 'the re-authentication took too long'),
+    )
     this.authExchange
       .run(packet.authenticationData)
+      .finally(() => patience.cancel())
       .then((outcome) => {
         this.authExchange = undefined
         if (outcome === undefined || this.isGone()) return

@@ -2,7 +2,10 @@ import { describe, expect, it } from 'vitest'
 import { ManualClock } from './testing.js'
 import { TimerWheel } from './timer-wheel.js'
 
-function wheelOf(clock: ManualClock, onDefect = (error: unknown) => expect.unreachable(String(error))) {
+function wheelOf(
+  clock: ManualClock,
+  onDefect: (error: unknown) => void = (error) => expect.unreachable(String(error)),
+) {
   return new TimerWheel(clock, 100, onDefect)
 }
 

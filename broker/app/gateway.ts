@@ -1,0 +1,190 @@
+import { randomBytes } from 'node:crypto'
+import type { Aedes } from 'aedes'
+import type { DestinationStream } from 'pino'
+import type { Environment } from '../../config/environment.js'
+import type { Config } from '../../config/schema.js'
+import { AccessService } from '../access/access-service.js'
+import { compileAccessPolicy } from '../access/policy.js'
+import { AdminServer } from '../admin/admin-server.js'
+import { loadDashboard } from '../admin/dashboard-files.js'
+import { systemClock } from '../contract/clock.js'
+import type { Service } from '../contract/service.js'
+import type { Store, StoreLimits } from '../contract/store.js'
+import { createEngine } from '../engine/engine.js'
+import { StorePersistence } from '../engine/persistence.js'
+import { createRouter } from '../router/router.js'
+import { SessionService } from '../session/session-service.js'
+import { LevelStore } from '../store/level/level-store.js'
+import { MemoryStore } from '../store/memory/memory-store.js'
+import { Telemetry } from '../telemetry/telemetry.js'
+import { Listener, type ListenerAddress } from '../transport/listener.js'
+import { createBridges } from './bridges.js'
+import { ServiceStack, step } from './services.js'
+
+export interface GatewayOptions {
+  /** Where the configuration came from, for the first line of the log. */
+  readonly configSource?: string
+  /** For `${NAME}` in the bridges file. Default: nothing. */
+  readonly environment?: Environment
+  /** Where log lines go. Default: standard output. */
+  readonly logDestination?: DestinationStream
+}
+
+export interface Gateway {
+  /** Resolves when every listener is open; rejects with a `GatewayError`, and nothing is left running. */
+  start(): Promise<void>
+  /** Tells clients, writes what is under way, closes everything. Idempotent. */
+  stop(): Promise<void>
+  /** The Aedes broker: its documented hooks, events, `publish` and `subscribe`. Set hooks before `start`. */
+  readonly broker: Aedes
+  /** The pipelines; stopping them first flushes their windows to whoever is still connected. */
+  readonly bridges: Service
+  /** By name of the listener; after `start`. */
+  readonly addresses: ReadonlyMap<string, ListenerAddress>
+  /** Of the admin listener, undefined where there is none; after `start`. */
+  readonly adminUrl: string | undefined
+}
+
+/**
+ * Puts a gateway together: the one place where the parts meet. Nothing is opened before `start`, except for the
+ * bridges file, whose faults are reported here.
+ */
+export async function buildGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
+  const clock = systemClock
+  const nodeId = config.node.id === 'auto' ? randomBytes(6).toString('hex') : config.node.id
+  const telemetry = new Telemetry({
+    config,
+    node: nodeId,
+    listeners: config.listeners.map(({ name }) => name),
+    authenticators: config.auth.authenticators.map(({ name }) => name),
+    clock,
+    ...(options.logDestination !== undefined && { destination: options.logDestination }),
+  })
+  const log = telemetry.log('gateway')
+
+  const store = createStore(config, telemetry)
+  const router = createRouter()
+  const persistence = new StorePersistence(store)
+  const publishing = createEngine({ store, router, clock, events: telemetry.pipeline, nodeId, persistence })
+  const { engine, broker } = publishing
+  const access = new AccessService(config.auth, { clock, events: telemetry.access, fetch, randomBytes })
+  const sessions = new SessionService({
+    engine,
+    router,
+    store,
+    authentication: access,
+    enhancedAuthentication: access,
+    policy: compileAccessPolicy(config.access.rules),
+    events: telemetry.session,
+    clock,
+    limits: config.limits,
+    settings: config.session,
+    newClientId: () => `auto-${randomBytes(9).toString('base64url')}`,
+    onDefect: (error) => telemetry.pipeline.defect(error),
+  })
+  const bridges = createBridges(config.bridges.file, {
+    engine,
+    router,
+    clock,
+    telemetry,
+    environment: options.environment ?? {},
+    graceMs: config.shutdown.graceSeconds * 1000,
+  })
+
+  let connections = 0
+  const nextConnectionId = () => ++connections
+  const listeners = await Promise.all(
+    config.listeners.map(async (listener) => {
+      const wantsDashboard = 'dashboard' in listener && listener.dashboard
+      return new Listener(listener, {
+        acceptConnection: sessions.accept,
+        events: telemetry.transport,
+        clock,
+        nextConnectionId,
+        limits: config.limits,
+        handleRequest: wantsDashboard ? await loadDashboard({ webSocketPath: listener.path }) : undefined,
+      })
+    }),
+  )
+  telemetry.watch({
+    sessions: () => sessions.sessionCount,
+    subscriptions: () => router.subscriptionCount,
+    retainedMessages: () => store.retainedCount,
+  })
+
+  const admin = config.admin.enabled
+    ? new AdminServer(config.admin, { telemetry, readiness: () => stack.readiness() })
+    : undefined
+  const stack: ServiceStack = new ServiceStack(
+    [
+      telemetry,
+      ...(admin === undefined ? [] : [admin]),
+      step('store', {
+        start: () => store.open(),
+        stop: () => store.close(),
+        readiness: () => store.readiness(),
+      }),
+      publishing,
+      access,
+      // Closed behind the sessions: they say goodbye through these sockets.
+      step('sockets', { stop: () => all(listeners, (listener) => listener.stop()) }),
+      sessions,
+      bridges,
+      step('listeners', {
+        start: () => inTurn(listeners, (listener) => listener.start()),
+        stop: () => {
+          for (const listener of listeners) listener.stopAccepting()
+          return Promise.resolve()
+        },
+      }),
+    ],
+    (service, error) => log.error({ service, err: error }, 'a service did not stop cleanly'),
+  )
+
+  return {
+    broker,
+    bridges,
+    async start() {
+      log.info({ config: options.configSource }, 'starting')
+      await stack.start()
+      log.info('ready')
+    },
+    stop: () => stack.stop(),
+    get addresses() {
+      return new Map(listeners.map((listener) => [listener.name, listener.address()]))
+    },
+    get adminUrl() {
+      return admin?.url
+    },
+  }
+}
+
+function createStore({ store, node, limits }: Config, telemetry: Telemetry): Store {
+  const bounds: StoreLimits = {
+    queuedMessages: limits.queuedMessages,
+    queuedBytes: limits.queuedBytes,
+    whenFull: limits.whenQueueFull,
+    retainedMessages: limits.retainedMessages,
+    retainedBytes: limits.retainedBytes,
+  }
+  switch (store.type) {
+    case 'memory':
+      return new MemoryStore(bounds, telemetry.store, systemClock)
+    case 'level':
+      return new LevelStore(
+        { directory: node.dataDir, sync: store.sync },
+        bounds,
+        telemetry.store,
+        systemClock,
+      )
+  }
+}
+
+/** One after the other: the log shows them in the order of the configuration, and the first fault ends it. */
+async function inTurn<T>(items: readonly T[], run: (item: T) => Promise<void>): Promise<void> {
+  for (const item of items) await run(item)
+}
+
+async function all<T>(items: readonly T[], run: (item: T) => Promise<void>): Promise<void> {
+  await Promise.all(items.map(run))
+}

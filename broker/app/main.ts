@@ -1,0 +1,44 @@
+#!/usr/bin/env node
+import { createRequire } from 'node:module'
+import { Command, CommanderError } from 'commander'
+import { bridgesCommand } from './commands/bridges.js'
+import { checkConfigCommand } from './commands/check-config.js'
+import { demoCommand } from './commands/demo.js'
+import { keysCommand } from './commands/keys.js'
+import { simCommand } from './commands/sim.js'
+import { startCommand } from './commands/start.js'
+import { tokenCommand } from './commands/token.js'
+import { EXIT, failureText } from './exit.js'
+
+const { version } = createRequire(import.meta.url)('../../../package.json') as { version: string }
+
+const program = new Command('openclaw')
+  .description('MQTT gateway for IoT devices and browsers')
+  .version(version)
+  .showHelpAfterError('(openclaw --help shows what there is)')
+  .exitOverride()
+
+for (const command of [
+  startCommand(),
+  checkConfigCommand(),
+  demoCommand(),
+  bridgesCommand(),
+  simCommand(),
+  keysCommand(),
+  tokenCommand(),
+]) {
+  command.exitOverride()
+  program.addCommand(command)
+}
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage
+  } else {
+    const { text, code } = failureText(error)
+    process.stderr.write(`${text}\n`)
+    process.exitCode = code
+  }
+}
