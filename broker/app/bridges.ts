@@ -5,6 +5,7 @@ import type { Clock } from '../contract/clock.js'
 import type { Engine } from '../contract/engine.js'
 import type { Router } from '../contract/router.js'
 import type { Service } from '../contract/service.js'
+import type { Store } from '../contract/store.js'
 import { BridgePort } from '../engine/bridge-port.js'
 import type { Telemetry } from '../telemetry/telemetry.js'
 import { step } from './services.js'
@@ -12,6 +13,7 @@ import { step } from './services.js'
 interface BridgesDependencies {
   readonly engine: Engine
   readonly router: Router
+  readonly store: Store
   readonly clock: Clock
   readonly telemetry: Telemetry
   readonly environment: Environment
@@ -25,8 +27,15 @@ interface BridgesDependencies {
  */
 export function createBridges(file: string | undefined, dependencies: BridgesDependencies): Service {
   if (file === undefined) return step('bridges', {})
-  const { engine, router, clock, telemetry, environment, graceMs } = dependencies
-  const port = new BridgePort({ router, engine, events: telemetry.session, clock, defer: setImmediate })
+  const { engine, router, store, clock, telemetry, environment, graceMs } = dependencies
+  const port = new BridgePort({
+    router,
+    engine,
+    store,
+    events: telemetry.session,
+    clock,
+    defer: setImmediate,
+  })
   const host = new WorkerHost({
     pipelines: loadBridges({ file, env: environment }),
     port,

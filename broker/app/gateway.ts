@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import type { Aedes } from 'aedes'
 import type { DestinationStream } from 'pino'
 import type { Environment } from '../../config/environment.js'
 import type { Config } from '../../config/schema.js'
@@ -10,7 +9,7 @@ import { loadDashboard } from '../admin/dashboard-files.js'
 import { systemClock } from '../contract/clock.js'
 import type { Service } from '../contract/service.js'
 import type { Store, StoreLimits } from '../contract/store.js'
-import { createEngine } from '../engine/engine.js'
+import { createEngine, type Aedes } from '../engine/engine.js'
 import { StorePersistence } from '../engine/persistence.js'
 import { createRouter } from '../router/router.js'
 import { SessionService } from '../session/session-service.js'
@@ -85,6 +84,7 @@ export async function buildGateway(config: Config, options: GatewayOptions = {})
   const bridges = createBridges(config.bridges.file, {
     engine,
     router,
+    store,
     clock,
     telemetry,
     environment: options.environment ?? {},
@@ -102,6 +102,7 @@ export async function buildGateway(config: Config, options: GatewayOptions = {})
         clock,
         nextConnectionId,
         limits: config.limits,
+        timeouts: { shutdownMs: config.shutdown.graceSeconds * 1000 },
         handleRequest: wantsDashboard ? await loadDashboard({ webSocketPath: listener.path }) : undefined,
       })
     }),

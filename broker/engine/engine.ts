@@ -25,6 +25,8 @@ import { PublishedPacket } from './packets.js'
 import { lineFull, Pipeline } from './pipeline.js'
 import { Publication } from './publication.js'
 
+export type { Aedes }
+
 export interface EngineParts {
   readonly store: Store
   readonly router: Router

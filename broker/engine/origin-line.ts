@@ -1,9 +1,28 @@
-import type { Publication } from './publication.js'
+import type { GatewayError } from '../contract/errors.js'
+import type { Message } from '../contract/message.js'
 
 /** How many QoS 0 messages may wait behind others of their origin. */
 export interface LineLimits {
   readonly messages: number
   readonly payloadBytes: number
+}
+
+/** What the line keeps on a message that is under way; a class of its own would be one more object a message. */
+export interface LineEntry {
+  readonly message: Message
+  readonly done: ((error: GatewayError | undefined, matched: number) => void) | undefined
+  readonly error: GatewayError | undefined
+  readonly matched: number
+  /** The one behind it. */
+  next: LineEntry | undefined
+  /** Set while the message is ready to be emitted and another one of its origin comes first. */
+  waitingEmission: (() => void) | undefined
+  /** Emitted, or known never to be: the next one may be emitted. */
+  passed: boolean
+  /** Went through the pipeline, with `error` as its outcome. */
+  finished: boolean
+  /** QoS 0 and waiting behind others: counts towards the bound. */
+  bounded: boolean
 }
 
 /**
@@ -16,10 +35,10 @@ export interface LineLimits {
  * messages that have to wait are bounded here, since nothing else stops their sender.
  */
 export class OriginLine {
-  private head: Publication | undefined = undefined
-  private tail: Publication | undefined = undefined
+  private head: LineEntry | undefined = undefined
+  private tail: LineEntry | undefined = undefined
   /** The next one to be emitted. */
-  private turn: Publication | undefined = undefined
+  private turn: LineEntry | undefined = undefined
   private emitting = false
   private reporting = false
   private waiting = 0
@@ -32,7 +51,7 @@ export class OriginLine {
   }
 
   /** Adds the publication; false: it is QoS 0 and as many wait as may. */
-  enter(publication: Publication): boolean {
+  enter(publication: LineEntry): boolean {
     // The last one may be reported and still be in the middle of its emission.
     const last = this.tail ?? this.turn
     if (last !== undefined) {
@@ -46,12 +65,12 @@ export class OriginLine {
   }
 
   /** Whether the publication is the next one to be emitted. */
-  mayEmit(publication: Publication): boolean {
+  mayEmit(publication: LineEntry): boolean {
     return this.turn === publication
   }
 
   /** The publication was emitted or never will be: those behind it that are ready are emitted. */
-  pass(publication: Publication): void {
+  pass(publication: LineEntry): void {
     publication.passed = true
     // Called from within an emission below: the loop there goes on. No recursion, however long the line.
     if (this.emitting) return
@@ -69,7 +88,7 @@ export class OriginLine {
   }
 
   /** The publication is through the pipeline: reports it, and those behind it that are too, in order. */
-  finish(publication: Publication): void {
+  finish(publication: LineEntry): void {
     publication.finished = true
     if (this.reporting) return
     this.reporting = true
@@ -86,7 +105,7 @@ export class OriginLine {
     this.reporting = false
   }
 
-  private admit(publication: Publication): boolean {
+  private admit(publication: LineEntry): boolean {
     const bytes = publication.message.payload.length
     if (this.waiting >= this.limits.messages) return false
     if (this.waiting > 0 && this.waitingBytes + bytes > this.limits.payloadBytes) return false

@@ -2,7 +2,7 @@ import type { StoredSession } from '../contract/store.js'
 import type { GatewayError } from '../contract/errors.js'
 import type { Message } from '../contract/message.js'
 import type { Route, Target } from '../contract/router.js'
-import type { OriginLine } from './origin-line.js'
+import type { LineEntry, OriginLine } from './origin-line.js'
 
 export type IncomingIdentifier = { readonly session: StoredSession; readonly packetId: number }
 
@@ -10,7 +10,7 @@ export type IncomingIdentifier = { readonly session: StoredSession; readonly pac
  * One message on its way through the pipeline: what the steps hand on to each other beside the packet. All fields
  * are set here, so that every publication has one hidden class.
  */
-export class Publication {
+export class Publication implements LineEntry {
   /** Made when the message is stored, or at the latest when it is emitted: both see the same subscribers. */
   route: Route | undefined = undefined
   /** Targets whose sessions were to queue the message, in the order of the route, with the places they got. */
@@ -21,18 +21,14 @@ export class Publication {
   /** Why the message may not be published at all. */
   refusal: GatewayError | undefined = undefined
 
-  /** The one behind it in its line. */
-  next: Publication | undefined = undefined
-  /** Set while the message is ready to be emitted and another one of its origin comes first. */
-  waitingEmission: (() => void) | undefined = undefined
   /** Its emission has begun. */
   emitted = false
-  /** Emitted, or known never to be: the next of the line may be emitted. */
-  passed = false
-  /** Went through the pipeline, with `error` as its outcome. */
-  finished = false
   error: GatewayError | undefined = undefined
-  /** QoS 0 and waiting behind others: counts towards the bound of its line. */
+
+  next: LineEntry | undefined = undefined
+  waitingEmission: (() => void) | undefined = undefined
+  passed = false
+  finished = false
   bounded = false
 
   constructor(

@@ -3,6 +3,8 @@ import { encodeAuth } from '../wire/control-encoder.js'
 import type { AuthPacket } from '../wire/packet.js'
 import { ReasonCode } from '../wire/reason-codes.js'
 
+export type ExchangeEnd = Exclude<ExchangeStep, { kind: 'continue' }>
+
 /** How an exchange reaches the client. */
 export interface AuthLink {
   send(bytes: Buffer): void
@@ -25,7 +27,7 @@ export class AuthExchange {
   ) {}
 
   /** Resolves to the end of the exchange, or to undefined when the connection is gone. Never rejects. */
-  async run(first: Buffer | undefined): Promise<Exclude<ExchangeStep, { kind: 'continue' }> | undefined> {
+  async run(first: Buffer | undefined): Promise<ExchangeEnd | undefined> {
     let step = await this.exchange.step(first)
     while (step.kind === 'continue') {
       if (this.link.isGone()) return undefined

@@ -1,13 +1,15 @@
 import type { ConnectRefusal } from '../contract/events.js'
 import { Message } from '../contract/message.js'
 import type { Principal, RefusalReason } from '../contract/principal.js'
+import type { ConnectionInfo } from '../contract/transport.js'
 import { topicNameFault } from '../contract/topic.js'
 import type { ConnAckProperties, ConnectPacket, WillFields } from '../wire/packet.js'
 import { encodeConnAck } from '../wire/connack-encoder.js'
 import { ReasonCode } from '../wire/reason-codes.js'
-import type { EngineClient, EngineHooks } from '../contract/engine.js'
-import { ConnectedClient, type ClientTerms } from './connected-client.js'
-import type { Connection } from './connection.js'
+import type { AuthenticationExchange } from '../contract/enhanced-authentication.js'
+import type { EngineClient, EngineConnection, EngineHooks } from '../contract/engine.js'
+import { ConnectedClient, type ClientTerms, type ConnectionControl } from './connected-client.js'
+import type { ExchangeEnd } from './auth-exchange.js'
 import { KeepAlive } from './keep-alive.js'
 import { dropDeniedSubscriptions } from './subscribe.js'
 import { NEVER } from './sessions.js'
@@ -17,6 +19,22 @@ import type { SessionLayer } from './session-layer.js'
 export interface Refusal {
   readonly reasonCode: number
   readonly reason: ConnectRefusal
+}
+
+/** The connection as CONNECT uses it. */
+export interface ConnectingConnection extends ConnectionControl, EngineConnection {
+  readonly info: ConnectionInfo
+  isGone(): boolean
+  /** CONNECT has been read: hooks and logs know the client by its id from now on. */
+  identified(clientId: string, packet: ConnectPacket): void
+  /** The client id is held: the end of the connection releases the session. */
+  established(client: ConnectedClient): void
+  /** Runs the AUTH packets of CONNECT; undefined: the connection is gone. */
+  authenticateInSteps(
+    method: string,
+    exchange: AuthenticationExchange,
+    first: Buffer | undefined,
+  ): Promise<ExchangeEnd | undefined>
 }
 
 interface Identity {
@@ -30,7 +48,7 @@ interface Identity {
  * to a refusal, or to undefined when the connection went away meanwhile.
  */
 export async function connect(
-  connection: Connection,
+  connection: ConnectingConnection,
   packet: ConnectPacket,
   layer: SessionLayer,
 ): Promise<ConnectedClient | Refusal | undefined> {
@@ -76,7 +94,7 @@ export async function connect(
 
 /** With the client id to ourselves: session, registration, CONNACK, and what waited in the queue. */
 async function establish(
-  connection: Connection,
+  connection: ConnectingConnection,
   packet: ConnectPacket,
   terms: ClientTerms,
   engineClient: EngineClient,
@@ -150,7 +168,7 @@ function identify(packet: ConnectPacket, layer: SessionLayer): string | Refusal 
 }
 
 async function authenticate(
-  connection: Connection,
+  connection: ConnectingConnection,
   packet: ConnectPacket,
   clientId: string,
   engineClient: EngineClient,
@@ -196,7 +214,7 @@ async function askProgram(
 
 /** Enhanced authentication takes the place of the chain of authenticators [MQTT-4.12.0-1]. */
 async function authenticateInSteps(
-  connection: Connection,
+  connection: ConnectingConnection,
   packet: ConnectPacket,
   method: string,
   layer: SessionLayer,

@@ -1,6 +1,5 @@
 import type { AuthenticationExchange } from '../contract/enhanced-authentication.js'
 import type { Timer } from '../contract/clock.js'
-import type { EngineConnection } from '../contract/engine.js'
 import type { ConnectRefusal } from '../contract/events.js'
 import type { Message, PublishProperties, QoS } from '../contract/message.js'
 import type { Subscription } from '../contract/subscription.js'
@@ -19,8 +18,8 @@ import type {
 } from '../wire/packet.js'
 import { ReasonCode } from '../wire/reason-codes.js'
 import { AuthExchange, type AuthLink } from './auth-exchange.js'
-import { connect, refusalCode } from './connect.js'
-import type { ConnectedClient, ConnectionControl } from './connected-client.js'
+import { connect, refusalCode, type ConnectingConnection } from './connect.js'
+import type { ConnectedClient } from './connected-client.js'
 import type { SessionLayer } from './session-layer.js'
 import {
   addSubscriptions,
@@ -36,9 +35,7 @@ type Phase = 'awaiting-connect' | 'connecting' | 'connected' | 'closing' | 'clos
  * One connection from its first byte to its last: hands packets to the exchanges and ends what goes against the
  * rules. Everything that is only there after CONNACK is in `ConnectedClient`.
  */
-export class Connection
-  implements ConnectionHandler, PacketHandler, ConnectionControl, EngineConnection, AuthLink
-{
+export class Connection implements ConnectionHandler, PacketHandler, ConnectingConnection, AuthLink {
   clientId = ''
   clean = true
   version: 3 | 4 | 5 = 4

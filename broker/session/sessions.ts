@@ -1,11 +1,13 @@
 import type { Clock } from '../contract/clock.js'
-import type { Engine } from '../contract/engine.js'
+import type { Engine, EngineClient } from '../contract/engine.js'
+import type { Message } from '../contract/message.js'
+import type { CloseCause } from '../contract/transport.js'
 import type { SessionEvents } from '../contract/events.js'
 import type { Router } from '../contract/router.js'
 import type { QueueEntry, SessionRecord, Store, StoredSession } from '../contract/store.js'
 import type { Subscription } from '../contract/subscription.js'
 import { ClientIdLock } from './client-id-lock.js'
-import type { ConnectedClient, ConnectionControl } from './connected-client.js'
+import type { Deliveries } from './deliveries.js'
 import { VolatileQueue, type QueueBounds } from './delivery-queue.js'
 import { redistribute } from './redistribute.js'
 import { Session } from './session.js'
@@ -19,6 +21,22 @@ export interface OpenedSession {
   readonly session: Session
   readonly stored: StoredSession | undefined
   readonly present: boolean
+}
+
+/** The connected client of a session, as far as its session is concerned. */
+export interface SessionClient {
+  readonly clientId: string
+  readonly session: Session
+  readonly stored: StoredSession | undefined
+  readonly engineClient: EngineClient
+  readonly deliveries: Deliveries
+  readonly inbound: { close(): void }
+  readonly terms: { readonly will: { readonly message: Message; readonly delayInterval: number } | undefined }
+  readonly connection: {
+    end(cause: CloseCause, reasonCode: number, reason?: string): void
+    /** Resolves when the session has been let go of. */
+    release(): Promise<void>
+  }
 }
 
 export interface SessionsDependencies {
@@ -35,7 +53,7 @@ export interface SessionsDependencies {
 
 interface Holder {
   readonly session: Session
-  client: ConnectedClient | undefined
+  client: SessionClient | undefined
 }
 
 /**
@@ -79,7 +97,7 @@ export class Sessions {
   }
 
   /** The session is in the hands of this connection. */
-  hold(client: ConnectedClient): void {
+  hold(client: SessionClient): void {
     client.session.expiry?.cancel()
     client.session.expiry = undefined
     this.holders.set(client.clientId, { session: client.session, client })
@@ -90,7 +108,7 @@ export class Sessions {
    * `withWill`: the client did not take its leave with DISCONNECT 0x00.
    */
   async release(
-    client: ConnectedClient,
+    client: SessionClient,
     expiryInterval: number,
     withWill: boolean,
     keepWill: boolean,
@@ -140,11 +158,7 @@ export class Sessions {
     }
   }
 
-  client(clientId: string): ConnectedClient | undefined {
-    return this.holders.get(clientId)?.client
-  }
-
-  *clients(): Iterable<ConnectedClient> {
+  *clients(): Iterable<SessionClient> {
     for (const { client } of this.holders.values()) if (client !== undefined) yield client
   }
 
@@ -209,7 +223,7 @@ export class Sessions {
   }
 }
 
-async function takeOver(connection: ConnectionControl): Promise<void> {
+async function takeOver(connection: SessionClient['connection']): Promise<void> {
   connection.end('taken_over', 0x8e)
   await connection.release()
 }
