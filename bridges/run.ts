@@ -9,7 +9,7 @@ import { Summary, type BridgesSummary } from './summary.js'
 
 export interface RunBridgesOptions {
   readonly pipelines: readonly PipelineConfig[]
-  /** Broker of every source and sink that names no other one. */
+  /** Broker of every source and sink that names no other one. `clientId` is the begin of all client identifiers. */
   readonly broker: BrokerTarget
   readonly clock: Clock
   readonly random: () => number
@@ -36,10 +36,14 @@ export async function runBridges(options: RunBridgesOptions): Promise<RunningBri
       random,
       events: summary,
       link: (pipeline, end, target) =>
-        new ClientLink(target ?? { ...broker, clientId: undefined }, clientIdOf(pipeline, end), {
-          clock,
-          random,
-        }),
+        new ClientLink(
+          target ?? { ...broker, clientId: undefined },
+          clientIdOf(pipeline, end, broker.clientId),
+          {
+            clock,
+            random,
+          },
+        ),
     }),
   )
   await Promise.all(pipelines.map((pipeline) => pipeline.start()))

@@ -20,6 +20,14 @@ function setUp() {
     hold: false,
   }
   const dropped: number[] = []
+  const retained = async function* (filter: string): AsyncGenerator<readonly Message[]> {
+    await turn()
+    if (filter === 'failing') throw new Error('the disk fails')
+    if (filter === 'feeds/x')
+      yield [
+        new Message({ topic: filter, payload: Buffer.from('kept'), qos: 0, retain: true, receivedAt: 1 }),
+      ]
+  }
   const port = new BridgePort({
     router,
     engine: {
@@ -29,6 +37,7 @@ function setUp() {
         else done(broker.error, 0)
       },
     },
+    store: { retained },
     events: { messageDropped: (_reason, _client, count) => dropped.push(count) },
     clock: { now: () => 1, schedule: () => ({ cancel: () => {} }) },
     defer: setImmediate,
@@ -125,6 +134,19 @@ describe('the link through a port', () => {
     await expect(publish('2')).rejects.toBeInstanceOf(Retryable)
     broker.error = new GatewayError('QUOTA_EXCEEDED', 'full')
     await expect(publish('3')).rejects.toBeInstanceOf(Rejected)
+  })
+
+  it('looks up retained messages', async () => {
+    const link = setUp().connect().link('bridge:p')
+    const recalled = await Promise.all(
+      ['feeds/x', 'none', 'failing', 'feeds/#'].map(async (topic) => await link.recall?.(topic)),
+    )
+    expect(recalled.map((payload) => payload && Buffer.from(payload).toString())).toEqual([
+      'kept',
+      undefined,
+      undefined,
+      undefined,
+    ])
   })
 
   it('has a bounded number of publishes under way', async () => {

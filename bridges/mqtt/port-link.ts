@@ -29,6 +29,8 @@ export class PortClient implements ToPipelines {
   private readonly publishes = new Map<number, Publish>()
   private nextPublish = 1
   private publishBytes = 0
+  private readonly recalls = new Map<number, (payload: Uint8Array | undefined) => void>()
+  private nextRecall = 1
   /** Publishes that wait for room, in order. Each pipeline waits for its own before it reads on, so they are few. */
   private waiting: (() => void)[] = []
 
@@ -55,6 +57,8 @@ export class PortClient implements ToPipelines {
     for (const inflow of this.channels.values()) inflow.end()
     for (const { done } of this.publishes.values()) done(new Retryable('the port is closed'))
     this.publishes.clear()
+    for (const done of this.recalls.values()) done(undefined)
+    this.recalls.clear()
     this.makeRoom()
   }
 
@@ -93,6 +97,18 @@ export class PortClient implements ToPipelines {
     this.write().publish(id, name, message.qos, message.retain, message.topic, message.payload)
     const error = await new Promise<Error | undefined>((done) => this.publishes.set(id, { bytes, done }))
     if (error !== undefined) throw error
+  }
+
+  recall(topic: string): Promise<Uint8Array | undefined> {
+    if (this.closed) return Promise.reject(new Retryable('the port is closed'))
+    const id = this.nextRecall++
+    this.write().recall(id, topic)
+    return new Promise((done) => this.recalls.set(id, done))
+  }
+
+  recalled(id: number, found: boolean, payload: Uint8Array): void {
+    this.recalls.get(id)?.(found ? payload : undefined)
+    this.recalls.delete(id)
   }
 
   unsubscribed(channel: number): void {
@@ -164,6 +180,10 @@ class PortLink implements BrokerLink {
     )
     const failure = outcomes.find((outcome) => outcome.status === 'rejected')
     if (failure !== undefined) throw failure.reason
+  }
+
+  recall(topic: string): Promise<Uint8Array | undefined> {
+    return this.client.recall(topic)
   }
 
   close(): Promise<void> {

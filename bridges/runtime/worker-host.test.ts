@@ -1,6 +1,7 @@
 import { build } from 'esbuild'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
+import { Readable } from 'node:stream'
 import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { systemClock } from '../../broker/contract/clock.js'
@@ -58,6 +59,7 @@ function setUp(file: URL = workerFile) {
         done(undefined, 0)
       },
     },
+    store: { retained: () => Readable.from([]) },
     events: { messageDropped: () => {} },
     clock: systemClock,
     defer: setImmediate,

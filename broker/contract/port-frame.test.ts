@@ -34,10 +34,17 @@ it('reads what was written, in order, towards the pipelines', () => {
   const entry = fc.oneof(
     fc.tuple(fc.constant('subscribed'), u32, u32),
     fc.tuple(fc.constant('unsubscribed'), u32),
+    fc.tuple(fc.constant('recalled'), u32, fc.boolean(), bytes),
     fc.tuple(fc.constant('message'), u32, fc.maxSafeNat(), fc.double({ noNaN: true }), text, bytes),
     fc.tuple(fc.constant('published'), u32, fc.constantFrom(...Object.values(PublishOutcome)), text),
   )
-  const { entries, handler } = recorder<ToPipelines>(['subscribed', 'unsubscribed', 'message', 'published'])
+  const { entries, handler } = recorder<ToPipelines>([
+    'subscribed',
+    'unsubscribed',
+    'message',
+    'published',
+    'recalled',
+  ])
   const writer = new FrameWriter()
   fc.assert(
     fc.property(fc.array(entry as fc.Arbitrary<Entry>, { minLength: 1 }), (written) => {
@@ -56,6 +63,7 @@ it('reads what was written, in order, towards the broker', () => {
     fc.tuple(fc.constant('grant'), u32, u32, u32),
     fc.tuple(fc.constant('settle'), u32, fc.maxSafeNat()),
     fc.tuple(fc.constant('unsubscribe'), u32),
+    fc.tuple(fc.constant('recall'), u32, text),
     fc.tuple(fc.constant('release'), u32),
     fc.tuple(fc.constant('publish'), u32, text, qos, fc.boolean(), text, bytes),
   )
@@ -64,6 +72,7 @@ it('reads what was written, in order, towards the broker', () => {
     'grant',
     'settle',
     'unsubscribe',
+    'recall',
     'release',
     'publish',
   ])

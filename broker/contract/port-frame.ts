@@ -15,6 +15,8 @@ export interface ToPipelines {
   unsubscribed(channel: number): void
   /** `token` 0: QoS 0. `payload` is a view of the frame. */
   message(channel: number, token: number, receivedAt: number, topic: string, payload: Uint8Array): void
+  /** Answer to `recall`; `found` false: there is no retained message. */
+  recalled(id: number, found: boolean, payload: Uint8Array): void
   /** What became of a publish; `detail` is empty unless something went wrong. */
   published(id: number, outcome: PublishOutcome, detail: string): void
 }
@@ -34,6 +36,8 @@ export interface ToBroker {
   unsubscribe(channel: number): void
   /** The channel is done with, and its subscription forgotten. */
   release(channel: number): void
+  /** Asks for the retained message of a topic. */
+  recall(id: number, topic: string): void
   /** `id` comes back in the report. `payload` is a view of the frame. */
   publish(id: number, name: string, qos: 0 | 1, retain: boolean, topic: string, payload: Uint8Array): void
 }
@@ -46,12 +50,14 @@ const Kind = {
   message: 2,
   published: 3,
   unsubscribed: 4,
+  recalled: 5,
   subscribe: 16,
   grant: 17,
   settle: 18,
   unsubscribe: 19,
   release: 20,
   publish: 21,
+  recall: 22,
 } as const
 
 const HEADER_BYTES = 4
@@ -95,6 +101,19 @@ export class FrameWriter implements ToPipelines, ToBroker {
     this.buffer.writeUInt32LE(id, at)
     this.buffer.writeUInt8(outcome, at + 4)
     this.text(detail)
+  }
+
+  recalled(id: number, found: boolean, payload: Uint8Array): void {
+    const at = this.entry(Kind.recalled, 5)
+    this.buffer.writeUInt32LE(id, at)
+    this.buffer.writeUInt8(found ? 1 : 0, at + 4)
+    this.bytes(payload)
+  }
+
+  recall(id: number, topic: string): void {
+    const at = this.entry(Kind.recall, 4)
+    this.buffer.writeUInt32LE(id, at)
+    this.text(topic)
   }
 
   subscribe(channel: number, name: string, filter: string, qos: 0 | 1): void {
@@ -206,6 +225,9 @@ function readToPipelines(reader: FrameReader, handler: ToPipelines): void {
     case Kind.subscribed:
       handler.subscribed(reader.u32(), reader.u32())
       return
+    case Kind.recalled:
+      handler.recalled(reader.u32(), reader.u8() === 1, reader.bytes())
+      return
     case Kind.unsubscribed:
       handler.unsubscribed(reader.u32())
       return
@@ -236,6 +258,9 @@ function readToBroker(reader: FrameReader, handler: ToBroker): void {
       handler.subscribe(channel, reader.text(), reader.text(), qos)
       return
     }
+    case Kind.recall:
+      handler.recall(reader.u32(), reader.text())
+      return
     case Kind.unsubscribe:
       handler.unsubscribe(reader.u32())
       return

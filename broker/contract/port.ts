@@ -50,6 +50,11 @@ export interface BrokerLink {
    * been handed over). Rejects with `Retryable` or `Rejected`; then some of them may have been published.
    */
   publish(messages: readonly OutboundMessage[]): Promise<void>
+  /**
+   * Payload of the retained message of a topic, undefined when there is none. Absent where a link cannot look that
+   * up: MQTT has no request for it. Rejects with `Retryable`.
+   */
+  recall?(topic: string): Promise<Uint8Array | undefined>
   /** Ends the subscription and lets go of everything. What waits is rejected with `Retryable`. Idempotent. */
   close(): Promise<void>
 }

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import { GatewayError } from '../contract/errors.js'
 import { Message, type QoS } from '../contract/message.js'
@@ -24,6 +25,7 @@ function setUp(bounds = { messages: 4, bytes: 1_000 }) {
         done(publishError, 1)
       },
     },
+    store: { retained: () => Readable.from([]) },
     events: { messageDropped: (reason, clientId, count) => dropped.push([reason, clientId, count]) },
     clock: { now: () => 7, schedule: () => ({ cancel: () => {} }) },
     defer: (task) => deferred.push(task),
@@ -43,6 +45,7 @@ function setUp(bounds = { messages: 4, bytes: 1_000 }) {
         frames++
         readForPipelines(frame, {
           subscribed: (channel, max) => received.push(`subscribed ${channel} ${max}`),
+          recalled: () => {},
           unsubscribed: (channel) => received.push(`unsubscribed ${channel}`),
           message: (channel, token, at, topic, payload) =>
             received.push(`${channel} ${token} ${at} ${topic} ${Buffer.from(payload).toString()}`),

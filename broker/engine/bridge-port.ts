@@ -6,11 +6,14 @@ import { Message } from '../contract/message.js'
 import { FrameWriter, PublishOutcome, readForBroker, type ToBroker } from '../contract/port-frame.js'
 import type { PortEnd, PortHost } from '../contract/port.js'
 import type { Router } from '../contract/router.js'
+import type { Store } from '../contract/store.js'
+import { hasWildcard } from '../contract/topic.js'
 import { bridgeBounds, BridgeSubscription, type BridgeBounds } from './bridge-subscription.js'
 
 export interface BridgePortOptions {
   readonly router: Pick<Router, 'subscribe' | 'remove'>
   readonly engine: Pick<Engine, 'publish'>
+  readonly store: Pick<Store, 'retained'>
   readonly events: Pick<SessionEvents, 'messageDropped'>
   readonly clock: Clock
   /** Runs a task at the end of the tick (`setImmediate`). */
@@ -83,6 +86,11 @@ export class BridgePort implements PortHost {
         channels.delete(channel)
         subscriptions.delete(subscription.clientId)
       },
+      recall: (id, topic) => {
+        void this.retained(topic).then((payload) => {
+          if (this.end === end) this.write().recalled(id, payload !== undefined, payload ?? NOTHING)
+        })
+      },
       publish: (id, name, qos, retain, topic, payload) => {
         const message = new Message({
           topic,
@@ -125,6 +133,20 @@ export class BridgePort implements PortHost {
     return subscription
   }
 
+  /** A store that cannot be read has nothing retained: what is asked for is a convenience. */
+  private async retained(topic: string): Promise<Buffer | undefined> {
+    if (hasWildcard(topic)) return undefined
+    try {
+      for await (const messages of this.options.store.retained(topic)) {
+        const found = messages.find((message) => message.topic === topic)
+        if (found !== undefined) return found.payload
+      }
+    } catch {
+      return undefined
+    }
+    return undefined
+  }
+
   private report(id: number, error: GatewayError | undefined): void {
     if (error === undefined) this.write().published(id, PublishOutcome.accepted, '')
     else
@@ -154,6 +176,8 @@ export class BridgePort implements PortHost {
     })
   }
 }
+
+const NOTHING = Buffer.alloc(0)
 
 /** Faults of a store that pass; any other one would come again with the same message. */
 const tryAgain: ReadonlySet<ErrorCode> = new Set<ErrorCode>([

@@ -46,7 +46,7 @@ export const mqttSink: SinkDeclaration<typeof schema> = {
   summary: 'Publishes to an MQTT broker.',
   schema,
   notes: [
-    'A history is `{"points": [...]}`, the oldest first, each point as it was published. It is published at most once a second a topic, retained, QoS 0, and begins anew with the process.',
+    'A history is `{"points": [...]}`, the oldest first, each point as it was published. It is published at most once a second a topic, retained, QoS 0. Inside a gateway it goes on after a restart from what is retained; at another broker it begins anew.',
   ],
   check({ topic, history }, captures) {
     const faults = []

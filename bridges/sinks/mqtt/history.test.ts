@@ -4,16 +4,22 @@ import { TopicTemplate } from '../../mqtt/topic-template.js'
 import { ManualClock, recordOf } from '../../runtime/testing.js'
 import { History, type HistoryOptions } from './history.js'
 
-function setUp(options: Partial<HistoryOptions> = {}) {
+function setUp(options: Partial<HistoryOptions> = {}, retained: Readonly<Record<string, string>> = {}) {
   const clock = new ManualClock()
   const published: OutboundMessage[][] = []
   const outcome = { wait: Promise.resolve() }
   const history = new History(
     { topic: new TopicTemplate('h/{room}'), points: 3, maxBytes: 1_000, maxTopics: 2, ...options },
     clock,
-    async (messages) => {
-      published.push([...messages])
-      await outcome.wait
+    {
+      publish: async (messages) => {
+        published.push([...messages])
+        await outcome.wait
+      },
+      recall: (topic) => {
+        const left = retained[topic]
+        return Promise.resolve(left === undefined ? undefined : Buffer.from(left))
+      },
     },
   )
   const add = (room: string, value: unknown): void => {
@@ -67,4 +73,22 @@ it('waits for one publish at a time, and publishes the rest when it is closed', 
   await history.close()
   expect(texts().at(-1)).toBe('h/a {"points":[1,2]}')
   expect(clock.pendingTimers).toBe(0)
+})
+
+it('goes on from what a former process has left, whatever that is', async () => {
+  const { clock, add, texts } = setUp(
+    { maxTopics: 10 },
+    { 'h/a': '{"points":[1,2,3]}', 'h/b': 'no JSON', 'h/c': '{"points":7}', 'h/d': 'null' },
+  )
+  for (const room of ['a', 'b', 'c', 'd']) add(room, 4)
+  await clock.advance(1_000)
+  add('a', 5)
+  await clock.advance(1_000)
+  expect(texts()).toEqual([
+    'h/a {"points":[2,3,4]}',
+    'h/b {"points":[4]}',
+    'h/c {"points":[4]}',
+    'h/d {"points":[4]}',
+    'h/a {"points":[3,4,5]}',
+  ])
 })

@@ -22,7 +22,10 @@ export class MqttSink implements Sink {
     clock: Clock,
   ) {
     if (options.history !== undefined)
-      this.history = new History(options.history, clock, (messages) => this.opened().publish(messages))
+      this.history = new History(options.history, clock, {
+        publish: (messages) => this.opened().publish(messages),
+        recall: async (topic) => await this.opened().recall?.(topic),
+      })
   }
 
   open(): Promise<void> {
