@@ -348,6 +348,18 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .describe('The log goes to standard output.'),
+  sys: z
+    .strictObject({
+      intervalSeconds: z
+        .number()
+        .min(0)
+        .max(86_400)
+        .default(10)
+        .describe(
+          'Seconds between two rounds of the `$SYS/broker/` topics, up to 86,400; 0: none. Clients see them where an access rule allows `$SYS/#`.',
+        ),
+    })
+    .prefault({}),
   shutdown: z
     .strictObject({
       graceSeconds: seconds

@@ -1,13 +1,10 @@
 import path from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { destination } from 'pino'
 import { loadConfig } from '../../config/load.js'
 import { loadProfile, startFleet, type Fleet, type Reading } from '../../devices-sim/index.js'
 import { DemoObserver, type Observations } from './demo-observer.js'
 import { buildGateway, type Gateway } from './gateway.js'
-
-/** Of the installed package: the demo works from any folder. */
-const PACKAGE = path.join(path.dirname(fileURLToPath(import.meta.url)), '..', '..', '..')
+import { PACKAGE_FOLDER } from './package.js'
 
 export interface DemoOptions {
   readonly devices: number
@@ -42,9 +39,9 @@ export class Demo {
   /** Rejects when anything cannot start; then nothing is left running. */
   static async start(options: DemoOptions): Promise<Demo> {
     const { config } = loadConfig({
-      file: path.join(PACKAGE, 'config', 'examples', 'demo.yaml'),
+      file: path.join(PACKAGE_FOLDER, 'config', 'examples', 'demo.yaml'),
       overrides: [
-        `bridges.file=${JSON.stringify(path.join(PACKAGE, 'config', 'bridges.yaml'))}`,
+        `bridges.file=${JSON.stringify(path.join(PACKAGE_FOLDER, 'config', 'bridges.yaml'))}`,
         ...options.overrides,
       ],
       env: options.environment,

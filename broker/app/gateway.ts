@@ -6,7 +6,9 @@ import { AccessService } from '../access/access-service.js'
 import { compileAccessPolicy } from '../access/policy.js'
 import { AdminServer } from '../admin/admin-server.js'
 import { loadDashboard } from '../admin/dashboard-files.js'
-import { systemClock } from '../contract/clock.js'
+import { systemClock, type Clock } from '../contract/clock.js'
+import type { Engine } from '../contract/engine.js'
+import { Message } from '../contract/message.js'
 import type { Service } from '../contract/service.js'
 import type { Store, StoreLimits } from '../contract/store.js'
 import { createEngine, type Aedes } from '../engine/engine.js'
@@ -15,9 +17,11 @@ import { createRouter } from '../router/router.js'
 import { SessionService } from '../session/session-service.js'
 import { LevelStore } from '../store/level/level-store.js'
 import { MemoryStore } from '../store/memory/memory-store.js'
+import { SysTree } from '../telemetry/sys-tree.js'
 import { Telemetry } from '../telemetry/telemetry.js'
 import { Listener, type ListenerAddress } from '../transport/listener.js'
 import { createBridges } from './bridges.js'
+import { PACKAGE_VERSION } from './package.js'
 import { ServiceStack, step } from './services.js'
 
 export interface GatewayOptions {
@@ -27,6 +31,8 @@ export interface GatewayOptions {
   readonly environment?: Environment
   /** Where log lines go. Default: standard output. */
   readonly logDestination?: DestinationStream
+  /** Default: the system's. Tests hand in one that jumps. */
+  readonly clock?: Clock
 }
 
 export interface Gateway {
@@ -49,7 +55,7 @@ export interface Gateway {
  * bridges file, whose faults are reported here.
  */
 export async function buildGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
-  const clock = systemClock
+  const { clock = systemClock } = options
   const nodeId = config.node.id === 'auto' ? randomBytes(6).toString('hex') : config.node.id
   const telemetry = new Telemetry({
     config,
@@ -61,7 +67,7 @@ export async function buildGateway(config: Config, options: GatewayOptions = {})
   })
   const log = telemetry.log('gateway')
 
-  const store = createStore(config, telemetry)
+  const store = createStore(config, telemetry, clock)
   const router = createRouter()
   const persistence = new StorePersistence(store)
   const publishing = createEngine({ store, router, clock, events: telemetry.pipeline, nodeId, persistence })
@@ -131,6 +137,7 @@ export async function buildGateway(config: Config, options: GatewayOptions = {})
       step('sockets', { stop: () => all(listeners, (listener) => listener.stop()) }),
       sessions,
       bridges,
+      ...(config.sys.intervalSeconds > 0 ? [createSysTree(config, telemetry, engine)] : []),
       step('listeners', {
         start: () => inTurn(listeners, (listener) => listener.start()),
         stop: () => {
@@ -160,7 +167,28 @@ export async function buildGateway(config: Config, options: GatewayOptions = {})
   }
 }
 
-function createStore({ store, node, limits }: Config, telemetry: Telemetry): Store {
+function createSysTree({ sys }: Config, telemetry: Telemetry, engine: Engine): Service {
+  return new SysTree({
+    version: `OpenClaw Gateway ${PACKAGE_VERSION}`,
+    intervalSeconds: sys.intervalSeconds,
+    clock: systemClock,
+    read: () => telemetry.readings(),
+    publish: (topic, value) => {
+      const fields = {
+        topic,
+        payload: Buffer.from(value),
+        qos: 0,
+        retain: true,
+        receivedAt: systemClock.now(),
+      } as const
+      engine.publish(new Message(fields), undefined, (error) => {
+        if (error !== undefined) telemetry.session.messageDropped('store_failed', undefined, 1)
+      })
+    },
+  })
+}
+
+function createStore({ store, node, limits }: Config, telemetry: Telemetry, clock: Clock): Store {
   const bounds: StoreLimits = {
     queuedMessages: limits.queuedMessages,
     queuedBytes: limits.queuedBytes,
@@ -170,14 +198,9 @@ function createStore({ store, node, limits }: Config, telemetry: Telemetry): Sto
   }
   switch (store.type) {
     case 'memory':
-      return new MemoryStore(bounds, telemetry.store, systemClock)
+      return new MemoryStore(bounds, telemetry.store, clock)
     case 'level':
-      return new LevelStore(
-        { directory: node.dataDir, sync: store.sync },
-        bounds,
-        telemetry.store,
-        systemClock,
-      )
+      return new LevelStore({ directory: node.dataDir, sync: store.sync }, bounds, telemetry.store, clock)
   }
 }
 

@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-import { createRequire } from 'node:module'
 import { Command, CommanderError } from 'commander'
 import { bridgesCommand } from './commands/bridges.js'
 import { checkConfigCommand } from './commands/check-config.js'
@@ -9,12 +8,11 @@ import { simCommand } from './commands/sim.js'
 import { startCommand } from './commands/start.js'
 import { tokenCommand } from './commands/token.js'
 import { EXIT, failureText } from './exit.js'
-
-const { version } = createRequire(import.meta.url)('../../../package.json') as { version: string }
+import { PACKAGE_VERSION } from './package.js'
 
 const program = new Command('openclaw')
   .description('MQTT gateway for IoT devices and browsers')
-  .version(version)
+  .version(PACKAGE_VERSION)
   .showHelpAfterError('(openclaw --help shows what there is)')
   .exitOverride()
 

@@ -19,4 +19,8 @@ export class MessageDrops {
   add(reason: DropReason, count: number): void {
     this.cells[reason].count += count
   }
+
+  get total(): number {
+    return Object.values(this.cells).reduce((sum, { count }) => sum + count, 0)
+  }
 }

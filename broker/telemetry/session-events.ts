@@ -71,6 +71,18 @@ export class SessionTelemetry implements SessionEvents {
     })
   }
 
+  /** For the `$SYS` tree. */
+  totals() {
+    return {
+      clientsConnected: this.clients,
+      publishReceived: sum(this.received),
+      publishSent: sum(this.sent),
+      publishBytesReceived: sum(this.receivedBytes),
+      publishBytesSent: sum(this.sentBytes),
+      sessionsExpired: this.expired.count,
+    }
+  }
+
   connected(info: ConnectionInfo, clientId: string, details: ConnectedDetails): void {
     this.clients++
     this.accepted[protocolName(details.version)].count++
@@ -179,6 +191,10 @@ type ProtocolName = (typeof protocolNames)[number]
 
 function protocolName(level: ConnectedDetails['version']): ProtocolName {
   return level === 3 ? '3.1' : level === 4 ? '3.1.1' : '5'
+}
+
+function sum(cells: ByQos): number {
+  return cells[0].count + cells[1].count + cells[2].count
 }
 
 function byQos(registry: Registry, name: string, help: string): ByQos {

@@ -2,13 +2,7 @@ import type { DestinationStream } from 'pino'
 import { Registry } from 'prom-client'
 import type { Config } from '../../config/schema.js'
 import type { Clock } from '../contract/clock.js'
-import type {
-  AccessEvents,
-  BridgeEvents,
-  SessionEvents,
-  StoreEvents,
-  TransportEvents,
-} from '../contract/events.js'
+import type { AccessEvents, BridgeEvents, StoreEvents } from '../contract/events.js'
 import type { Service } from '../contract/service.js'
 import { AccessTelemetry } from './access-events.js'
 import { BridgeTelemetry } from './bridge-events.js'
@@ -22,6 +16,7 @@ import { PipelineTelemetry } from './pipeline-events.js'
 import { ProcessMetrics } from './process-metrics.js'
 import { SessionTelemetry } from './session-events.js'
 import { StoreTelemetry } from './store-events.js'
+import type { SysReadings } from './sys-tree.js'
 import { TransportTelemetry } from './transport-events.js'
 
 export interface TelemetryOptions {
@@ -51,13 +46,14 @@ export interface StateGauges {
  */
 export class Telemetry implements Service {
   readonly name = 'telemetry'
-  readonly transport: TransportEvents
-  readonly session: SessionEvents
+  readonly transport: TransportTelemetry
+  readonly session: SessionTelemetry
   readonly store: StoreEvents
   readonly access: AccessEvents
   readonly bridges: BridgeEvents
   readonly pipeline: PipelineTelemetry
 
+  private readonly drops: MessageDrops
   private readonly root: Log
   private readonly limiter: LineLimiter
   private readonly registry = new Registry()
@@ -78,6 +74,7 @@ export class Telemetry implements Service {
     })
     const { registry } = this
     const drops = new MessageDrops(registry)
+    this.drops = drops
     this.transport = new TransportTelemetry(registry, this.eventLog('transport'), drops, listeners)
     this.session = new SessionTelemetry(registry, this.eventLog('session'), drops)
     this.registerState()
@@ -97,6 +94,20 @@ export class Telemetry implements Service {
   /** Tells where state is to be asked for; what nobody has told is 0. */
   watch(state: Partial<StateGauges>): void {
     this.state = { ...this.state, ...state }
+  }
+
+  /** What the `$SYS` tree shows. */
+  readings(): SysReadings {
+    const { state } = this
+    return {
+      ...this.transport.totals(),
+      ...this.session.totals(),
+      publishDropped: this.drops.total,
+      sessions: state.sessions?.() ?? 0,
+      subscriptions: state.subscriptions?.() ?? 0,
+      retainedMessages: state.retainedMessages?.() ?? 0,
+      heapBytes: process.memoryUsage().heapUsed,
+    }
   }
 
   /** All metrics in the text format of Prometheus, with its content type. */

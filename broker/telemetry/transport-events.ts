@@ -67,6 +67,12 @@ export class TransportTelemetry implements TransportEvents {
     })
   }
 
+  /** For the `$SYS` tree. */
+  totals() {
+    const connections = Object.values(this.opened).reduce((sum, { count }) => sum + count, 0)
+    return { bytesReceived: this.received.count, bytesSent: this.sent.count, connections }
+  }
+
   listening(listener: string, address: string): void {
     this.log.info('listening', listener, { listener, address }, `listener ${listener} at ${address}`)
   }

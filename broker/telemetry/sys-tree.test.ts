@@ -1,0 +1,57 @@
+import { expect, it } from 'vitest'
+import { SysTree, type SysReadings } from './sys-tree.js'
+import { ManualClock } from './testing.js'
+
+const NOTHING: SysReadings = {
+  bytesReceived: 0,
+  bytesSent: 0,
+  connections: 0,
+  publishReceived: 0,
+  publishSent: 0,
+  publishDropped: 0,
+  publishBytesReceived: 0,
+  publishBytesSent: 0,
+  clientsConnected: 0,
+  sessions: 0,
+  sessionsExpired: 0,
+  subscriptions: 0,
+  retainedMessages: 0,
+  heapBytes: 0,
+}
+
+it('publishes under the names of Mosquitto, again only what has changed, and averages by the minute', async () => {
+  const clock = new ManualClock()
+  let readings = { ...NOTHING, sessions: 3, clientsConnected: 2 }
+  let round: Record<string, string> = {}
+  const publish = (topic: string, value: string) => {
+    round[topic] = value
+  }
+  const tree = new SysTree({ version: '1.2.3', intervalSeconds: 10, clock, read: () => readings, publish })
+  await tree.start()
+  expect(round).toMatchObject({
+    '$SYS/broker/version': '1.2.3',
+    '$SYS/broker/uptime': '0 seconds',
+    '$SYS/broker/clients/connected': '2',
+    '$SYS/broker/clients/disconnected': '1',
+    '$SYS/broker/load/publish/received/1min': '0.00',
+  })
+
+  round = {}
+  readings = { ...readings, publishReceived: 600, clientsConnected: 1 }
+  clock.advance(10_000)
+  expect(round).toEqual({
+    '$SYS/broker/uptime': '10 seconds',
+    '$SYS/broker/clients/connected': '1',
+    '$SYS/broker/clients/disconnected': '2',
+    '$SYS/broker/publish/messages/received': '600',
+    // 600 in ten seconds are 3,600 a minute, of which 1 - e^(-10/60) count after one interval.
+    '$SYS/broker/load/publish/received/1min': '552.67',
+    '$SYS/broker/load/publish/received/5min': '118.02',
+    '$SYS/broker/load/publish/received/15min': '39.78',
+  })
+
+  round = {}
+  await tree.stop()
+  clock.advance(60_000)
+  expect(round).toEqual({})
+})
