@@ -79,6 +79,8 @@ export interface StoredSession {
   readonly incoming: ReadonlySet<number>
   /** Every queued entry has a sequence number above this one. Starts at 0. */
   readonly settledUpTo: number
+  /** Sequence number of the entry that was queued last, settled or not; at least `settledUpTo`. */
+  readonly queuedUpTo: number
 
   /** Stores or replaces subscriptions (by filter and share). */
   subscribe(subscriptions: readonly Subscription[]): Promise<void>

@@ -96,14 +96,15 @@ export class ConnectedClient implements InboundLink, DeliveryLink, SessionLink {
     const queue = session.queue ?? stored
     if (queue === undefined) throw new Error('a session has a queue in memory or in the store')
     const window = Math.min(terms.receiveMaximum, limits.receiveMaximum)
-    const settledUpTo = stored?.settledUpTo ?? 0
+    // A window does not bound what a former process may have sent: settled entries leave gaps, and its last
+    // settlements may not have reached the disk. DUP says "might be", so all that it had queued gets it.
+    if (session.restored) session.maybeSentUpTo = stored?.queuedUpTo ?? 0
+    session.restored = false
     this.deliveries = new Deliveries(queue, this, {
       window,
-      settledUpTo,
-      // What the former process had sent is not written down; it can have been no more than a window.
-      maybeSentUpTo: session.restored ? settledUpTo + limits.receiveMaximum : session.maybeSentUpTo,
+      settledUpTo: stored?.settledUpTo ?? 0,
+      maybeSentUpTo: session.maybeSentUpTo,
     })
-    session.restored = false
   }
 
   /** QoS 0: encoded once for all receivers of a wire version; dropped first when the receiver is slow. */

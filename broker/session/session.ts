@@ -20,7 +20,7 @@ export class Session implements Subscriber {
   readonly subscriptions = new Map<string, Subscription>()
   /** Last sequence number that may have been sent to the client. */
   maybeSentUpTo = 0
-  /** Read from the store at the start: what a former process has sent is not known. */
+  /** Of a former process, which may have sent all that was queued: how far it got is not written down. */
   restored = false
   /** Runs while no connection is attached and the session is to end. */
   expiry: Timer | undefined

@@ -671,7 +671,7 @@ export function storeConformance(subject: StoreUnderTest): void {
         for (const text of ['a', 'b', 'c'])
           await accept(store, { message: message({ text }), recipients: to('c') })
         expect(await queueText(session)).toBe('2:b 3:c')
-        expect(session).toMatchObject({ queued: 2, settledUpTo: 1 })
+        expect(session).toMatchObject({ queued: 2, settledUpTo: 1, queuedUpTo: 3 })
         expect(events.lines).toEqual(['queueDropped c drop-oldest 1'])
       })
 

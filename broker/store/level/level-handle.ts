@@ -41,6 +41,10 @@ export class LevelHandle implements StoredSession, SessionOwner {
     return this.session.queue.first - 1
   }
 
+  get queuedUpTo(): number {
+    return this.session.queue.next - 1
+  }
+
   get queued(): number {
     return this.session.queue.size
   }

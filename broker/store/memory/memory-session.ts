@@ -73,6 +73,10 @@ export class MemoryStoredSession implements StoredSession {
     return this.session.queue.first - 1
   }
 
+  get queuedUpTo(): number {
+    return this.session.queue.next - 1
+  }
+
   get queued(): number {
     return this.session.queue.size
   }
