@@ -1,20 +1,16 @@
 import mqtt, { type MqttClient } from 'mqtt'
 import { spawn, type ChildProcess } from 'node:child_process'
-import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import net, { type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { readBridges } from '../bridges/config.js'
 import { runBridges, type RunningBridges } from '../bridges/run.js'
 import { RecordedEvents } from '../bridges/runtime/testing.js'
 import { systemClock } from '../broker/contract/clock.js'
-
-const MOSQUITTO = ['/usr/sbin/mosquitto', '/usr/bin/mosquitto', '/opt/homebrew/sbin/mosquitto'].find(
-  existsSync,
-)
-if (MOSQUITTO === undefined && process.env['CI'] === 'true') throw new Error('mosquitto is not installed')
+import { freePort } from './harness/free-port.js'
+import { describeWith } from './harness/programs.js'
 
 /** Of every reading: the window that it belongs to stays open for as long as any test takes. */
 const READ_AT = Math.ceil(Date.now() / 3_600_000) * 3_600_000
@@ -88,6 +84,7 @@ class Proxy {
   }
 }
 
+let mosquitto: string
 let folder: string
 let broker: ChildProcess
 let port: number
@@ -95,18 +92,10 @@ let client: MqttClient
 let running: RunningBridges | undefined
 let events: RecordedEvents
 
-async function freePort(): Promise<number> {
-  const server = net.createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const free = (server.address() as AddressInfo).port
-  await new Promise((resolve) => server.close(resolve))
-  return free
-}
-
 async function startMosquitto(): Promise<void> {
   const file = path.join(folder, 'mosquitto.conf')
   await writeFile(file, `listener ${port} 127.0.0.1\nallow_anonymous true\nmax_inflight_messages 1000\n`)
-  broker = spawn(MOSQUITTO ?? '', ['-c', file], { stdio: 'ignore' })
+  broker = spawn(mosquitto, ['-c', file], { stdio: 'ignore' })
   await vi.waitFor(
     () =>
       new Promise<void>((resolve, reject) => {
@@ -154,7 +143,9 @@ async function feed(): Promise<{ count: number; partial?: boolean } | undefined>
   return payload === undefined ? undefined : (JSON.parse(payload.toString()) as { count: number })
 }
 
-describe.skipIf(MOSQUITTO === undefined)('openclaw bridges beside another broker', () => {
+describeWith('openclaw bridges beside another broker', ['mosquitto'], (programs) => {
+  mosquitto = programs.mosquitto
+
   beforeEach(async () => {
     folder = await mkdtemp(path.join(tmpdir(), 'bridges-alone-'))
     port = await freePort()
