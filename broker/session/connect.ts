@@ -135,8 +135,14 @@ async function establish(
         properties: connAckProperties(packet, terms, keepAlive, layer),
       },
       packet.version,
+      terms,
     ),
   )
+  if (connection.isGone()) {
+    // The client takes no packet as large as its CONNACK.
+    await connection.release()
+    return undefined
+  }
   // Deliveries begin behind the CONNACK [MQTT-3.2.0-1]; what came meanwhile is in the queue.
   client.session.attach(client)
   engine.events.connackSent(engineClient, 0, opened.present)
@@ -148,6 +154,7 @@ async function establish(
     grantedBy: principal.grantedBy,
     keepAliveSeconds: keepAlive,
   })
+  client.announced = true
   engine.events.clientReady(engineClient)
   client.deliveries.resume()
   return client

@@ -7,6 +7,7 @@ import type { Delivery } from '../contract/subscription.js'
 import type { CloseCause, ConnectionInfo, Outbox } from '../contract/transport.js'
 import type { Timer } from '../contract/clock.js'
 import { encodeAck } from '../wire/ack-encoder.js'
+import type { ReceiverLimits } from '../wire/packet.js'
 import { encodePublish, encodeShared } from '../wire/publish-encoder.js'
 import { ReasonCode } from '../wire/reason-codes.js'
 import type { AckType } from './ack-line.js'
@@ -18,7 +19,7 @@ import type { Session, SessionLink } from './session.js'
 import type { SessionLayer } from './session-layer.js'
 
 /** What CONNECT settled about a connection. */
-export interface ClientTerms {
+export interface ClientTerms extends ReceiverLimits {
   readonly clientId: string
   readonly version: 3 | 4 | 5
   readonly principal: Principal
@@ -26,11 +27,7 @@ export interface ClientTerms {
   /** Seconds; 0: the session ends with the connection. */
   readonly expiryInterval: number
   readonly receiveMaximum: number
-  /** Largest packet that the client takes, in bytes. */
-  readonly maximumPacketSize: number
   readonly topicAliasMaximum: number
-  /** Whether reason strings and user properties may be sent on every packet [MQTT-3.1.2-29]. */
-  readonly problemInformation: boolean
   /** Method of enhanced authentication; a re-authentication has to use the same [MQTT-4.12.1-1]. */
   readonly authenticationMethod: string | undefined
   readonly authenticationData: Buffer | undefined
@@ -45,6 +42,8 @@ export interface ConnectionControl {
   violated(reasonCode: number, rule: string, detail: string): void
   pauseReading(): void
   resumeReading(): void
+  /** Sends a control packet; ends the connection instead when the client does not take one of that size. */
+  send(bytes: Buffer): void
   /** Lets go of the client id: resolves when session, will and engine have been told. Idempotent. */
   release(): Promise<void>
 }
@@ -61,6 +60,8 @@ export class ConnectedClient implements InboundLink, DeliveryLink, SessionLink {
   keepAlive: KeepAlive | undefined
   policy: PrincipalPolicy
   principal: Principal
+  /** Whether the log and the metrics have been told of the client: then they are told of its end. */
+  announced = false
   /** Whether a deny rule covers part of what the client has subscribed to: each delivery is asked about. */
   filtersDeliveries = false
 
@@ -131,21 +132,14 @@ export class ConnectedClient implements InboundLink, DeliveryLink, SessionLink {
     this.send(encodeAck('pubrel', packetId, reasonCode, this.version))
   }
 
-  sendAck(type: AckType, packetId: number, reasonCode: number, reason: string | undefined): void {
-    const properties =
-      reason !== undefined && this.terms.problemInformation ? { reasonString: reason } : undefined
-    const bytes = encodeAck(type, packetId, reasonCode, this.version, properties)
-    // A reason string must not make the packet too large for the client [MQTT-3.4.2-2].
-    this.send(
-      bytes.length > this.terms.maximumPacketSize
-        ? encodeAck(type, packetId, reasonCode, this.version)
-        : bytes,
-    )
+  sendAck(type: AckType, packetId: number, reasonCode: number, reasonString: string | undefined): void {
+    const properties = reasonString === undefined ? undefined : { reasonString }
+    this.send(encodeAck(type, packetId, reasonCode, this.version, properties, this.terms))
   }
 
   /** A control packet: never dropped. */
   send(bytes: Buffer): void {
-    this.connection.outbox.send(bytes, false)
+    this.connection.send(bytes)
   }
 
   /** A re-authentication has succeeded: rules and end of the authorization are those of the new principal. */

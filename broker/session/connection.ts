@@ -14,9 +14,10 @@ import type {
   DisconnectPacket,
   InboundPacket,
   PacketHandler,
+  ProtocolVersion,
   WireViolation,
 } from '../wire/packet.js'
-import { ReasonCode } from '../wire/reason-codes.js'
+import { ReasonCode, connectReturnCode } from '../wire/reason-codes.js'
 import { AuthExchange, type AuthLink } from './auth-exchange.js'
 import { connect, refusalCode, type ConnectingConnection } from './connect.js'
 import type { ConnectedClient } from './connected-client.js'
@@ -38,7 +39,7 @@ type Phase = 'awaiting-connect' | 'connecting' | 'connected' | 'closing' | 'clos
 export class Connection implements ConnectionHandler, PacketHandler, ConnectingConnection, AuthLink {
   clientId = ''
   clean = true
-  version: 3 | 4 | 5 = 4
+  version: ProtocolVersion = 4
 
   private phase: Phase = 'awaiting-connect'
   private client: ConnectedClient | undefined
@@ -46,6 +47,10 @@ export class Connection implements ConnectionHandler, PacketHandler, ConnectingC
   private connectTimer: Timer | undefined
   private holds = 0
   private expiryInterval = 0
+  /** What a CONNACK may be sent in; undefined while nothing says that the client speaks MQTT. */
+  private answerIn: ProtocolVersion | undefined
+  /** Of the client, in bytes [MQTT-3.1.2-24]. */
+  private maximumPacketSize = Infinity
   private leftWithDisconnect = false
   private releasing: Promise<void> | undefined
   private authExchange: AuthExchange | undefined
@@ -144,7 +149,8 @@ export class Connection implements ConnectionHandler, PacketHandler, ConnectingC
     }
   }
 
-  violation({ reasonCode, rule, detail }: WireViolation): void {
+  violation({ reasonCode, rule, detail, version }: WireViolation): void {
+    if (this.client === undefined) this.answerIn = version
     this.violated(reasonCode, rule, detail)
   }
 
@@ -154,7 +160,6 @@ export class Connection implements ConnectionHandler, PacketHandler, ConnectingC
   identified(clientId: string, packet: ConnectPacket): void {
     this.clientId = clientId
     this.clean = packet.cleanStart
-    this.version = packet.version
   }
 
   established(client: ConnectedClient): void {
@@ -180,7 +185,7 @@ export class Connection implements ConnectionHandler, PacketHandler, ConnectingC
       this.phase === 'connected' &&
       cause !== 'client_disconnect'
     ) {
-      client.send(this.disconnectPacket(client, reasonCode, reason))
+      this.sayGoodbye(client, reasonCode, reason)
     }
     this.phase = 'closing'
     this.cause = cause
@@ -199,7 +204,7 @@ export class Connection implements ConnectionHandler, PacketHandler, ConnectingC
     )
     const cause = causeOf(reasonCode)
     if (this.client === undefined) {
-      this.refuseConnect(reasonCode, reasonCode === ReasonCode.UnsupportedProtocolVersion, cause)
+      this.refuseConnect(reasonCode, cause)
       return
     }
     this.layer.engine.events.clientError(this.client.engineClient, new Error(detail))
@@ -235,8 +240,13 @@ export class Connection implements ConnectionHandler, PacketHandler, ConnectingC
     return outcome
   }
 
+  /**
+   * Sends a control packet. A client that does not even take the shortest form of one can not be served
+   * [MQTT-3.1.2-24]: the connection ends.
+   */
   send(bytes: Buffer): void {
-    this.outbox.send(bytes, false)
+    if (bytes.length <= this.maximumPacketSize) this.outbox.send(bytes, false)
+    else this.end('packet_too_large', ReasonCode.PacketTooLarge)
   }
 
   // ---- what an embedding program calls through the engine
@@ -260,6 +270,10 @@ export class Connection implements ConnectionHandler, PacketHandler, ConnectingC
     )
   }
 
+  async clearQueue(): Promise<void> {
+    await this.client?.deliveries.discardWaiting()
+  }
+
   async subscribe(subscriptions: readonly Subscription[]): Promise<void> {
     if (this.client !== undefined) await addSubscriptions(this.client, subscriptions, this.layer)
   }
@@ -272,6 +286,8 @@ export class Connection implements ConnectionHandler, PacketHandler, ConnectingC
 
   private connect(packet: ConnectPacket): void {
     this.phase = 'connecting'
+    this.version = this.answerIn = packet.version
+    this.maximumPacketSize = packet.maximumPacketSize ?? Infinity
     this.pauseReading()
     connect(this, packet, this.layer).then(
       (outcome) => {
@@ -295,13 +311,17 @@ export class Connection implements ConnectionHandler, PacketHandler, ConnectingC
 
   private refused(reasonCode: number, reason: ConnectRefusal): void {
     this.layer.events.connectRefused(this.info, this.clientId === '' ? undefined : this.clientId, reason)
-    this.refuseConnect(reasonCode, true, 'not_authorized')
+    this.refuseConnect(reasonCode, 'not_authorized')
   }
 
-  private refuseConnect(reasonCode: number, tell: boolean, cause: CloseCause): void {
-    // A client whose CONNECT could not be read is not sure to speak MQTT at all: it gets no CONNACK [MQTT-3.1.4-1].
-    if (tell && !this.isGone())
-      this.outbox.send(encodeConnAck({ sessionPresent: false, reasonCode }, this.version), false)
+  /**
+   * Ends the connection before CONNECT has been accepted: with a CONNACK where the client's version has a code for
+   * it [MQTT-3.1.4-1] [MQTT-3.1.1/3.2.2-6], and never with DISCONNECT [MQTT-3.14.0-1].
+   */
+  private refuseConnect(reasonCode: number, cause: CloseCause): void {
+    const { answerIn } = this
+    if (answerIn === 5 || (answerIn !== undefined && connectReturnCode(reasonCode) !== undefined))
+      this.send(encodeConnAck({ sessionPresent: false, reasonCode }, answerIn))
     this.end(cause, reasonCode)
   }
 
@@ -361,10 +381,10 @@ export class Connection implements ConnectionHandler, PacketHandler, ConnectingC
         client.sendPubRel(packetId, ReasonCode.PacketIdentifierNotFound)
       }
     } else {
-      const message =
-        type === 'puback' ? client.deliveries.acknowledged(packetId) : client.deliveries.completed(packetId)
       // Acknowledging what is not under way harms nobody: after a resume both sides may disagree for a moment.
-      if (message !== false) this.layer.engine.events.ack(client.engineClient, message)
+      const settled =
+        type === 'puback' ? client.deliveries.acknowledged(packetId) : client.deliveries.completed(packetId)
+      if (settled !== undefined) this.layer.engine.events.ack(client.engineClient, settled.message)
     }
   }
 
@@ -408,21 +428,27 @@ export class Connection implements ConnectionHandler, PacketHandler, ConnectingC
     const cause = this.cause ?? 'internal_error'
     // At a shutdown the will stays in the store: the next process publishes it, unless the client is back.
     const keepWill = cause === 'server_shutdown'
-    this.layer.events.disconnected(this.info, this.clientId, cause)
+    if (client.announced) this.layer.events.disconnected(this.info, this.clientId, cause)
     await this.layer.sessions.release(client, this.expiryInterval, !this.leftWithDisconnect, keepWill)
   }
 
-  private disconnectPacket(client: ConnectedClient, reasonCode: number, reason: string | undefined): Buffer {
+  private sayGoodbye(client: ConnectedClient, reasonCode: number, reasonString: string | undefined): void {
     const { serverReference } = this.layer.settings
     const moving = reasonCode === ReasonCode.ServerShuttingDown && serverReference !== undefined
-    const full = encodeDisconnect({
-      reasonCode: moving ? ReasonCode.UseAnotherServer : reasonCode,
-      properties: {
-        ...(reason !== undefined && { reasonString: reason }),
-        ...(moving && { serverReference }),
+    const bytes = encodeDisconnect(
+      {
+        reasonCode: moving ? ReasonCode.UseAnotherServer : reasonCode,
+        properties: {
+          ...(reasonString !== undefined && { reasonString }),
+          ...(moving && { serverReference }),
+        },
       },
-    })
-    return full.length > client.terms.maximumPacketSize ? encodeDisconnect({ reasonCode }) : full
+      client.terms,
+    )
+    // A reference that does not fit must not stop the goodbye [MQTT-3.14.2-3].
+    const fits = bytes.length <= this.maximumPacketSize
+    const packet = fits ? bytes : encodeDisconnect({ reasonCode })
+    if (packet.length <= this.maximumPacketSize) this.outbox.send(packet, false)
   }
 
   private stopTimers(): void {

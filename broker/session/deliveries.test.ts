@@ -109,13 +109,27 @@ describe('Deliveries', () => {
     deliveries.resume()
     await queue.answerReads()
     offer('x', 2)
-    expect(deliveries.acknowledged(1)).toBe(false)
-    expect(deliveries.completed(1)).toBe(false)
+    expect(deliveries.acknowledged(1)).toBeUndefined()
+    expect(deliveries.completed(1)).toBeUndefined()
     expect(deliveries.received(1, 0)).toBe(true)
     expect(deliveries.received(1, 0)).toBe(true)
     expect(released).toEqual([1, 1])
-    expect(deliveries.completed(1)).not.toBe(false)
+    expect(deliveries.completed(1)).toEqual({ message: undefined })
     expect(queue.entries.size).toBe(0)
+  })
+
+  it('forgets what waits, and sends what comes after it', async () => {
+    const queue = new FakeQueue()
+    for (const payload of ['a', 'b', 'c']) queue.add(payload)
+    const { deliveries, offer, sent } = deliveriesOf(queue)
+    const discarded = deliveries.discardWaiting()
+    await queue.answerReads()
+    await queue.answerReads()
+    await discarded
+    await queue.answerReads()
+    expect(queue.entries.size).toBe(0)
+    offer('d')
+    expect(sent.map(({ payload }) => payload)).toEqual(['d'])
   })
 
   it('sends PUBREL again, not the message, for what was released before', async () => {

@@ -10,6 +10,14 @@ const READ_BYTES = 1 << 20
 /** Packet identifiers are 1 to 65,535 (MQTT 5, 2.2.1). */
 const PACKET_IDS = 65_535
 
+/** Entries taken at a time when the queue is emptied. */
+const DISCARD_MESSAGES = 1_000
+
+/** What a receiver has settled: the message of QoS 1; of QoS 2 nothing is kept behind PUBREC. */
+export interface Settled {
+  readonly message: Message | undefined
+}
+
 /** What sends the packets: the connection. */
 export interface DeliveryLink {
   /** Sends a PUBLISH; false when this message is not for this receiver (too large, expired, denied): it is settled. */
@@ -92,12 +100,12 @@ export class Deliveries {
     return false
   }
 
-  /** PUBACK. False: no such QoS 1 delivery. */
-  acknowledged(packetId: number): Message | undefined | false {
+  /** PUBACK. Undefined: no such QoS 1 delivery. */
+  acknowledged(packetId: number): Settled | undefined {
     const entry = this.inflight.get(packetId)
-    if (entry?.qos !== 1) return false
+    if (entry?.qos !== 1) return undefined
     this.settle(packetId, entry)
-    return entry.message
+    return { message: entry.message }
   }
 
   /** PUBREC. False: no such QoS 2 delivery. A reason code of 0x80 or above ends it [MQTT-4.3.3-4]. */
@@ -127,12 +135,26 @@ export class Deliveries {
     return true
   }
 
-  /** PUBCOMP. False: no such delivery. */
-  completed(packetId: number): Message | undefined | false {
+  /** PUBCOMP. Undefined: no such delivery. */
+  completed(packetId: number): Settled | undefined {
     const entry = this.inflight.get(packetId)
-    if (entry?.state !== 'released') return false
+    if (entry?.state !== 'released') return undefined
     this.settle(packetId, entry)
-    return entry.message
+    return { message: undefined }
+  }
+
+  /** Settles what waits in the queue without sending it; what is under way goes on. */
+  async discardWaiting(): Promise<void> {
+    for (;;) {
+      const entries = await this.queue.read(this.cursor, { messages: DISCARD_MESSAGES, bytes: READ_BYTES })
+      if (entries.length === 0 || this.closed) break
+      for (const { sequence } of entries) {
+        if (sequence <= this.cursor) continue
+        this.cursor = sequence
+        this.queue.settle(sequence, this.onSettled)
+      }
+    }
+    this.pump()
   }
 
   /** The socket takes bytes again. */

@@ -35,7 +35,7 @@ export async function subscribe(
   }
   const subscriptions = [...granted.values()].map(({ subscription }) => subscription)
   await addSubscriptions(client, subscriptions, layer)
-  client.send(encodeSubAck(packet.packetId, codes, client.version))
+  client.send(encodeSubAck(packet.packetId, codes, client.version, undefined, client.terms))
   layer.engine.events.subscribed(client.engineClient, subscriptions)
   for (const grant of granted.values()) await sendRetained(client, grant, layer)
 }
@@ -51,7 +51,7 @@ export async function unsubscribe(
     session.subscriptions.has(filter) ? ReasonCode.Success : ReasonCode.NoSubscriptionExisted,
   )
   await removeSubscriptions(client, packet.filters, layer)
-  client.send(encodeUnsubAck(packet.packetId, codes, client.version))
+  client.send(encodeUnsubAck(packet.packetId, codes, client.version, undefined, client.terms))
   layer.engine.events.unsubscribed(client.engineClient, packet.filters)
 }
 
