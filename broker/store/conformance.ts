@@ -520,6 +520,7 @@ export function storeConformance(subject: StoreUnderTest): void {
         })
         expect(error).toBe('QUOTA_EXCEEDED')
         expect([session.queued, await queueText(session), [...session.incoming]]).toEqual([0, '', []])
+        expect([...(await store.openSession('c', keep)).incoming]).toEqual([])
       })
 
       it('remembers the packet identifier of a QoS 2 publish until it is forgotten', async () => {

@@ -35,6 +35,11 @@ export class SequenceQueue<T extends number | object> {
     return undefined
   }
 
+  /** Places that are taken in memory, gaps included. */
+  get slots(): number {
+    return this.values.length
+  }
+
   push(value: T): number {
     const sequence = this.nextSequence++
     this.sequences.push(sequence)
@@ -52,9 +57,10 @@ export class SequenceQueue<T extends number | object> {
     return this.values[this.indexOf(sequence)]
   }
 
-  /** Replaces a value that is there. */
+  /** Replaces a value; does nothing where there is none. */
   replace(sequence: number, value: T): void {
-    this.values[this.indexOf(sequence)] = value
+    const index = this.indexOf(sequence)
+    if (index >= 0) this.values[index] = value
   }
 
   delete(sequence: number): T | undefined {

@@ -44,12 +44,13 @@ export class AcceptWrite implements Write<LevelBatch> {
 
   stage(batch: LevelBatch): GatewayError | undefined {
     const { incoming, recipients, message } = this.accept
-    if (incoming !== undefined) {
-      const origin = incoming.session
-      if (!(origin instanceof LevelHandle) || origin.session.discarded) return sessionTaken(origin.clientId)
-      batch.put(incomingKey(origin.session.number, incoming.packetId), NOTHING)
-    }
+    const origin = incoming?.session
+    const session = origin instanceof LevelHandle ? origin.session : undefined
+    // Whatever may refuse comes before the first change: all or nothing.
+    if (origin !== undefined && session?.gone !== false) return sessionTaken(origin.clientId)
     if (this.retained?.stage(batch) === false) return retainedFull()
+    if (incoming !== undefined && session !== undefined)
+      batch.put(incomingKey(session.number, incoming.packetId), NOTHING)
     if (recipients.length > 0) this.sequences = this.queue(batch, message)
     return undefined
   }

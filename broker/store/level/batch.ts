@@ -58,7 +58,7 @@ export class LevelBatch implements Batch {
   /** Once the last entry of a queue is gone, nothing else tells where its numbering goes on. */
   private keepNumbering(session: LevelSession): void {
     const { queue } = session
-    if (session.discarded || queue.last === queue.next - 1 || session.storedNext === queue.next) return
+    if (session.gone || queue.last === queue.next - 1 || session.storedNext === queue.next) return
     session.storedNext = queue.next
     this.put(numberingKey(session.number), encodeNumber(this.writer, queue.next))
   }

@@ -39,8 +39,8 @@ export class LevelContents {
     for (const [clientId, former] of this.sessions) {
       const session = loaded.sessions.get(clientId)
       const { owner } = former
-      if (session?.number !== former.number) former.discarded = true
-      else if (owner !== undefined) {
+      former.gone = true
+      if (session?.number === former.number && owner !== undefined) {
         session.owner = owner
         owner.session = session
         handles.push(owner)
@@ -68,7 +68,7 @@ export class LevelContents {
    * to the next start, should this process not come to it.
    */
   discard(batch: LevelBatch, session: LevelSession): void {
-    session.discarded = true
+    session.gone = true
     session.owner = undefined
     this.sessions.delete(session.clientId)
     batch.del(sessionKey(session.number))

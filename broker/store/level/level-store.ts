@@ -111,7 +111,7 @@ export class LevelStore implements Store {
     }
     const { journal, contents } = this.disk
     const write = new AcceptWrite(contents, accept, done)
-    journal.add(write, journal.refusal(write) ?? refusedOrigin(accept))
+    journal.line(write, journal.refusal(write) ?? refusedOrigin(accept))
   }
 
   retained(filter: string): AsyncIterable<readonly Message[]> {
@@ -140,21 +140,21 @@ export class LevelStore implements Store {
   }
 
   private readonly read = async (
-    session: LevelSession,
+    handle: LevelHandle,
     afterSequence: number,
     limit: ReadLimit,
   ): Promise<readonly QueueEntry[]> => {
     const database = await this.disk.settled()
-    if (session.discarded) return []
+    const { session } = handle
     const now = this.clock.now()
-    const { entries, expired, damaged } = await readQueue(
-      database,
-      session,
-      afterSequence,
-      limit,
-      now,
-      this.events,
+    const page = await readQueue(database, session, afterSequence, limit, now, this.events).catch(
+      (error: unknown) => {
+        throw this.disk.readFailure(error)
+      },
     )
+    // Read again from the disk in between: what was found may be of before.
+    if (page === undefined) return handle.session === session ? [] : this.read(handle, afterSequence, limit)
+    const { entries, expired, damaged } = page
     if (expired.length > 0 || damaged.length > 0) this.remove(session, expired, damaged)
     return entries
   }
@@ -183,8 +183,12 @@ export class LevelStore implements Store {
 
   private async restore(handle: LevelHandle): Promise<void> {
     const database = await this.disk.settled()
-    const subscriptions = await readSubscriptions(database, handle.session, this.events)
-    handle.restore(subscriptions, await readIncoming(database, handle.session))
+    try {
+      const subscriptions = await readSubscriptions(database, handle.session, this.events)
+      handle.restore(subscriptions, await readIncoming(database, handle.session))
+    } catch (error) {
+      throw this.disk.readFailure(error)
+    }
   }
 
   /** A QoS 0 retained message: visible at once, on the disk behind. */
@@ -201,7 +205,7 @@ export class LevelStore implements Store {
     if (ahead) refused = undefined
     if (refused === undefined && !this.show(topic, shown, order)) refused = retainedFull()
     if (ahead) done(refused, [])
-    else journal.add(catchUp, refused)
+    else journal.line(catchUp, refused)
   }
 
   private show(topic: string, message: Message | undefined, order: number): boolean {
@@ -230,7 +234,7 @@ export class LevelStore implements Store {
       frees: true,
       early: true,
       stage: (batch) => {
-        if (session.discarded) return undefined
+        if (session.gone) return undefined
         let count = 0
         for (const sequence of expired) if (contents.remove(batch, session, sequence)) count++
         for (const sequence of damaged) contents.remove(batch, session, sequence)

@@ -26,7 +26,7 @@ export interface QueuePage {
   readonly damaged: readonly number[]
 }
 
-/** Reads entries after a sequence, in order, within the limit. */
+/** Reads entries after a sequence, in order, within the limit. Undefined: the session has gone meanwhile. */
 export async function readQueue(
   database: Database,
   session: LevelSession,
@@ -34,10 +34,11 @@ export async function readQueue(
   limit: ReadLimit,
   now: number,
   events: StoreEvents,
-): Promise<QueuePage> {
+): Promise<QueuePage | undefined> {
   const { chosen, expired } = choose(session, afterSequence, limit, now)
   const values = await readRange(database, session, chosen)
   const messages = await readBodies(database, chosen)
+  if (session.gone) return undefined
   const entries: QueueEntry[] = []
   const damaged: number[] = []
   for (const [sequence, slot] of chosen) {
@@ -67,7 +68,7 @@ function choose(
   let bytes = 0
   for (const [sequence, slot] of session.queue.after(afterSequence)) {
     if (chosen.length >= limit.messages || sequence >= session.committedNext) break
-    if (isExpired(slot, now)) {
+    if (isExpired(slot, now) && sequence > (limit.startedUpTo ?? 0)) {
       expired.push(sequence)
       continue
     }

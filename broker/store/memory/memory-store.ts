@@ -176,7 +176,7 @@ export class MemoryStore implements Store {
       const expired: number[] = []
       let bytes = 0
       for (const [sequence, { delivery, message }] of session.queue.after(afterSequence)) {
-        if (message?.expired(now) === true) {
+        if (message?.expired(now) === true && sequence > (limit.startedUpTo ?? 0)) {
           expired.push(sequence)
           continue
         }
