@@ -51,6 +51,7 @@ export class Message {
   encoded: (Buffer | undefined)[] | undefined = undefined
 
   private owned = false
+  private copy: Message | undefined = undefined
 
   constructor(fields: MessageFields) {
     this.topic = fields.topic
@@ -71,6 +72,19 @@ export class Message {
       if (this.payload.length !== this.payload.buffer.byteLength) this.payload = Buffer.from(this.payload)
     }
     return this
+  }
+
+  /**
+   * The message for whoever keeps it in a queue or as retained: the same for all of them, with memory of its own,
+   * and without the packets that are encoded for deliveries under way, which can be several times its size.
+   */
+  kept(): Message {
+    if (this.copy === undefined) {
+      this.copy = new Message(this.own())
+      this.copy.owned = true
+      this.copy.copy = this.copy
+    }
+    return this.copy
   }
 
   /** Whether the message must not be delivered any more [MQTT-3.3.2-5]. */

@@ -112,6 +112,11 @@ export interface StoredSession {
 export interface ReadLimit {
   readonly messages: number
   readonly bytes: number
+  /**
+   * Entries up to this sequence number may have been sent already: they are handed out even when they have expired
+   * [MQTT-4.3.3-7]. Default: 0.
+   */
+  readonly startedUpTo?: number
 }
 
 export interface QueueEntry {

@@ -110,7 +110,7 @@ export class ConnectedClient implements InboundLink, DeliveryLink, SessionLink {
 
   /** QoS 0: encoded once for all receivers of a wire version; dropped first when the receiver is slow. */
   sendPlain(message: Message, delivery: Delivery): void {
-    const wanted = this.wanted(message)
+    const wanted = this.wanted(message, false)
     if (wanted === undefined) return
     const now = this.layer.clock.now()
     if (delivery.identifiers.length === 0 && this.aliases === undefined) {
@@ -122,7 +122,7 @@ export class ConnectedClient implements InboundLink, DeliveryLink, SessionLink {
   }
 
   sendPublish(message: Message, delivery: Delivery, packetId: number, dup: boolean): boolean {
-    const wanted = this.wanted(message)
+    const wanted = this.wanted(message, dup)
     if (wanted === undefined) return false
     const { bytes } = this.encodeOwn(wanted, delivery, packetId, dup, this.layer.clock.now())
     return this.put(wanted, bytes, delivery.qos, false)
@@ -207,13 +207,16 @@ export class ConnectedClient implements InboundLink, DeliveryLink, SessionLink {
     this.connection.resumeReading()
   }
 
-  /** What of a message this client may have, now; undefined: nothing, and that is counted. */
-  private wanted(message: Message): Message | undefined {
+  /**
+   * What of a message this client may have, now; undefined: nothing, and that is counted. What was sent before is
+   * sent again whatever its expiry [MQTT-4.3.3-7].
+   */
+  private wanted(message: Message, sentBefore: boolean): Message | undefined {
     if (this.filtersDeliveries && !this.policy.mayReceive(message.topic)) {
       this.layer.events.messageDropped('receive_denied', this.clientId, 1)
       return undefined
     }
-    if (message.expired(this.layer.clock.now())) {
+    if (!sentBefore && message.expired(this.layer.clock.now())) {
       this.layer.events.messageDropped('expired', this.clientId, 1)
       return undefined
     }
@@ -222,20 +225,18 @@ export class ConnectedClient implements InboundLink, DeliveryLink, SessionLink {
   }
 
   private encodeOwn(message: Message, delivery: Delivery, packetId: number, dup: boolean, now: number) {
-    const alias = this.aliases?.assign(message.topic)
-    const bytes = encodePublish(message, {
-      version: this.version,
-      qos: delivery.qos,
-      retain: delivery.retain,
-      dup,
-      packetId,
-      identifiers: delivery.identifiers,
-      topicAlias: alias?.alias,
-      omitTopic: alias?.fresh === false,
-      now,
-    })
+    const { version } = this
+    const { qos, retain, identifiers } = delivery
+    const options = { version, qos, retain, dup, packetId, identifiers, now }
+    const plainly = () => encodePublish(message, { ...options, topicAlias: undefined, omitTopic: false })
+    if (this.aliases === undefined) return { bytes: plainly(), droppable: true }
+    const { alias, fresh } = this.aliases.assign(message.topic)
+    const bytes = encodePublish(message, { ...options, topicAlias: alias, omitTopic: !fresh })
     // The packet that tells the client an alias must arrive, or later ones mean nothing to it.
-    return { bytes, droppable: alias?.fresh !== true }
+    if (!fresh || bytes.length <= this.terms.maximumPacketSize) return { bytes, droppable: !fresh }
+    // The alias itself takes three bytes, and is no reason to withhold a message.
+    this.aliases.revoke(message.topic)
+    return { bytes: plainly(), droppable: true }
   }
 
   private put(message: Message, bytes: Buffer, qos: Delivery['qos'], droppable: boolean): boolean {

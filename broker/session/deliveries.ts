@@ -181,7 +181,11 @@ export class Deliveries {
   private pump(): void {
     while (!this.caughtUp && !this.reading && !this.closed && this.open) {
       const target = this.latest
-      const limit = { messages: this.options.window - this.inflight.size, bytes: READ_BYTES }
+      const limit = {
+        messages: this.options.window - this.inflight.size,
+        bytes: READ_BYTES,
+        startedUpTo: this.options.maybeSentUpTo,
+      }
       const entries = this.queue.read(this.cursor, limit)
       if (entries instanceof Promise) {
         this.reading = true

@@ -39,7 +39,7 @@ export class VolatileQueue implements DeliveryQueue {
       this.onDropped(1)
       return
     }
-    this.entries.push({ sequence, message: message.own(), delivery })
+    this.entries.push({ sequence, message: message.kept(), delivery })
     this.bytes += size
   }
 

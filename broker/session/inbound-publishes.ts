@@ -38,6 +38,8 @@ export class InboundPublishes {
   private readonly acks: AckLine
   /** QoS 2 identifiers whose PUBREL has not come; the stored ones of a durable session are in it from the start. */
   private readonly awaitingRelease: Set<number>
+  /** Those of an earlier connection: Receive Maximum begins anew with each [MQTT-4.9.0-1]. */
+  private readonly carriedOver: Set<number>
   /** QoS 2 identifiers whose message is being stored. */
   private readonly accepting = new Set<number>()
   /** QoS 1 and 2 publishes that are not acknowledged yet. */
@@ -55,6 +57,7 @@ export class InboundPublishes {
     this.origin = { client: options.engineClient, incoming: undefined }
     this.acks = new AckLine(link)
     this.awaitingRelease = new Set(options.stored?.incoming)
+    this.carriedOver = new Set(this.awaitingRelease)
   }
 
   publish(
@@ -122,7 +125,7 @@ export class InboundPublishes {
       if (!this.accepting.has(packetId)) this.link.sendAck('pubrec', packetId, ReasonCode.Success, undefined)
       return false
     }
-    const underWay = this.pending + (this.link.version === 5 ? this.awaitingRelease.size : 0)
+    const underWay = this.pending + this.awaitingRelease.size - this.carriedOver.size
     if (this.link.version === 5 && underWay >= this.options.receiveMaximum) {
       this.link.refuse(
         ReasonCode.ReceiveMaximumExceeded,
@@ -233,6 +236,7 @@ export class InboundPublishes {
 
   private released(packetId: number): void {
     this.awaitingRelease.delete(packetId)
+    this.carriedOver.delete(packetId)
     this.link.sendAck('pubcomp', packetId, ReasonCode.Success, undefined)
   }
 

@@ -4,6 +4,8 @@
  */
 export class OutboundAliases {
   private readonly aliases = new Map<string, number>()
+  /** Given to a topic and taken back before the client was told. */
+  private readonly free: number[] = []
 
   /** `maximum`: of the client and of ours, whichever is lower; at least 1 [MQTT-3.1.2-26]. */
   constructor(private readonly maximum: number) {}
@@ -17,9 +19,17 @@ export class OutboundAliases {
       this.aliases.set(topic, known)
       return { alias: known, fresh: false }
     }
-    const alias = this.aliases.size < this.maximum ? this.aliases.size + 1 : this.evict()
+    const alias = this.free.pop() ?? (this.aliases.size < this.maximum ? this.aliases.size + 1 : this.evict())
     this.aliases.set(topic, alias)
     return { alias, fresh: true }
+  }
+
+  /** The packet that was to tell the client of a fresh alias has not been sent. */
+  revoke(topic: string): void {
+    const alias = this.aliases.get(topic)
+    if (alias === undefined) return
+    this.aliases.delete(topic)
+    this.free.push(alias)
   }
 
   private evict(): number {

@@ -41,8 +41,9 @@ export class SessionService implements Service {
 
   /** Restores sessions, then publishes the wills that a former process left behind; listeners start after it. */
   async start(): Promise<void> {
-    await this.layer.sessions.restore()
-    await this.layer.wills.restore()
+    const { sessions, wills } = this.layer
+    await sessions.restore()
+    await wills.restore((clientId) => sessions.has(clientId))
   }
 
   /** Tells every client that the server goes, and waits until every session has been closed. */

@@ -158,6 +158,11 @@ export class Sessions {
     }
   }
 
+  /** Whether there is a session, with or without a connection. */
+  has(clientId: string): boolean {
+    return this.holders.has(clientId)
+  }
+
   *clients(): Iterable<SessionClient> {
     for (const { client } of this.holders.values()) if (client !== undefined) yield client
   }

@@ -9,6 +9,8 @@ import type { ConnectedClient } from './connected-client.js'
 import type { SessionLayer } from './session-layer.js'
 
 interface Granted {
+  /** The filter as the client wrote it. */
+  readonly text: string
   readonly subscription: Subscription
   /** Whether it was there before: decides about retained messages [MQTT-3.3.1-10]. */
   readonly existed: boolean
@@ -21,7 +23,8 @@ export async function subscribe(
   layer: SessionLayer,
 ): Promise<void> {
   const codes: number[] = []
-  const granted = new Map<string, Granted>()
+  // As if each filter had come alone [MQTT-3.8.4-5]: the same one twice is first new, then there already.
+  const granted: Granted[] = []
   for (const request of packet.subscriptions) {
     const outcome = await examine(client, request, packet.subscriptionIdentifier, layer, granted)
     if (typeof outcome === 'number') {
@@ -29,15 +32,15 @@ export async function subscribe(
       layer.events.subscribed(client.clientId, request.filter, outcome)
     } else {
       codes.push(outcome.qos)
-      const key = formatFilter(outcome)
-      granted.set(key, { subscription: outcome, existed: client.session.subscriptions.has(key) })
+      const text = formatFilter(outcome)
+      granted.push({ text, subscription: outcome, existed: isThere(client, text, granted) })
     }
   }
-  const subscriptions = [...granted.values()].map(({ subscription }) => subscription)
+  const subscriptions = granted.map(({ subscription }) => subscription)
   await addSubscriptions(client, subscriptions, layer)
   client.send(encodeSubAck(packet.packetId, codes, client.version, undefined, client.terms))
   layer.engine.events.subscribed(client.engineClient, subscriptions)
-  for (const grant of granted.values()) await sendRetained(client, grant, layer)
+  for (const grant of granted) await sendRetained(client, grant, layer)
 }
 
 /** UNSUBSCRIBE (MQTT 5, 3.10). */
@@ -47,9 +50,13 @@ export async function unsubscribe(
   layer: SessionLayer,
 ): Promise<void> {
   const { session } = client
-  const codes = packet.filters.map((filter) =>
-    session.subscriptions.has(filter) ? ReasonCode.Success : ReasonCode.NoSubscriptionExisted,
-  )
+  // As if each filter had come alone [MQTT-3.10.4-6]: the second time it is gone.
+  const gone = new Set<string>()
+  const codes = packet.filters.map((filter) => {
+    if (gone.has(filter) || !session.subscriptions.has(filter)) return ReasonCode.NoSubscriptionExisted
+    gone.add(filter)
+    return ReasonCode.Success
+  })
   await removeSubscriptions(client, packet.filters, layer)
   client.send(encodeUnsubAck(packet.packetId, codes, client.version, undefined, client.terms))
   layer.engine.events.unsubscribed(client.engineClient, packet.filters)
@@ -78,7 +85,7 @@ export async function removeSubscriptions(
   layer: SessionLayer,
 ): Promise<void> {
   const { session } = client
-  const known = filters.flatMap((filter) => session.subscriptions.get(filter) ?? [])
+  const known = [...new Set(filters)].flatMap((filter) => session.subscriptions.get(filter) ?? [])
   if (known.length === 0) return
   await client.stored?.unsubscribe(known)
   for (const subscription of known) {
@@ -106,7 +113,7 @@ async function examine(
   request: SubscriptionRequest,
   identifier: number | undefined,
   layer: SessionLayer,
-  granted: ReadonlyMap<string, Granted>,
+  granted: readonly Granted[],
 ): Promise<Subscription | number> {
   const { limits } = layer
   const parsed = parseFilter(request.filter, { maxLevels: limits.topicLevels, maxBytes: limits.topicBytes })
@@ -123,15 +130,16 @@ async function examine(
 function isOneTooMany(
   client: ConnectedClient,
   parsed: ParsedFilter,
-  granted: ReadonlyMap<string, Granted>,
+  granted: readonly Granted[],
   maximum: number,
 ): boolean {
-  const { subscriptions } = client.session
-  const text = formatFilter(parsed)
-  if (subscriptions.has(text) || granted.has(text)) return false
-  let added = 0
-  for (const { existed } of granted.values()) if (!existed) added++
-  return subscriptions.size + added >= maximum
+  if (isThere(client, formatFilter(parsed), granted)) return false
+  const added = granted.filter(({ existed }) => !existed).length
+  return client.session.subscriptions.size + added >= maximum
+}
+
+function isThere(client: ConnectedClient, text: string, granted: readonly Granted[]): boolean {
+  return client.session.subscriptions.has(text) || granted.some((earlier) => earlier.text === text)
 }
 
 /**
@@ -143,12 +151,14 @@ async function sendRetained(
   { subscription, existed }: Granted,
   layer: SessionLayer,
 ): Promise<void> {
-  const { filter, share, retainHandling } = subscription
+  const { filter, share, retainHandling, noLocal } = subscription
   if (share !== undefined || retainHandling === 2 || (retainHandling === 1 && existed)) return
   if (layer.store.retainedCount === 0) return
   const identifiers = subscription.identifier === undefined ? [] : [subscription.identifier]
   for await (const messages of layer.store.retained(filter)) {
     for (const message of messages) {
+      // Its own messages are not for it, retained or not [MQTT-3.8.3-3].
+      if (noLocal && message.publisherId === client.clientId) continue
       const qos = message.qos < subscription.qos ? message.qos : subscription.qos
       deliverRetained(client, message, { qos, retain: true, identifiers, sharedFilter: undefined })
     }
@@ -160,6 +170,8 @@ function deliverRetained(client: ConnectedClient, message: Message, delivery: De
   const { stored, session } = client
   if (stored === undefined || delivery.qos === 0) {
     session.deliver(message, delivery, undefined)
+    // It may stay retained for years: a second copy of its payload must not.
+    message.encoded = undefined
     return
   }
   stored.enqueue(message, delivery, (error, sequence) => {

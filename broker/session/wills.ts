@@ -69,13 +69,14 @@ export class Wills {
 
   /**
    * Publishes what a former process left behind, before anybody can connect: a client that comes back and says
-   * "online" must not be overtaken by its own "offline".
+   * "online" must not be overtaken by its own "offline". `sessionLives`: a delay ends with the session, which may not
+   * have survived the former process.
    */
-  async restore(): Promise<number> {
+  async restore(sessionLives: (clientId: string) => boolean): Promise<number> {
     let published = 0
     for await (const [clientId, will] of this.store.wills()) {
       const dueAt = will.dueAt ?? this.clock.now() + will.delayInterval * 1000
-      if (dueAt <= this.clock.now()) {
+      if (dueAt <= this.clock.now() || !sessionLives(clientId)) {
         await this.publish(clientId, will.message)
         published++
       } else {

@@ -666,6 +666,15 @@ export function storeConformance(subject: StoreUnderTest): void {
         expect(events.lines).toEqual(['messagesExpired c 2'])
       })
 
+      it('hand out what may have been sent before it expired [MQTT-4.3.3-7]', async () => {
+        const session = await store.openSession('c', keep)
+        for (const text of ['a', 'b'])
+          await accept(store, { message: message({ expiresAt: clock.now() + 1_000, text }), recipients: to('c') })
+        clock.advance(1_000)
+        const entries = await session.read(0, { messages: 10, bytes: 1_000, startedUpTo: 1 })
+        expect(entries.map(({ sequence }) => sequence)).toEqual([1])
+      })
+
       it('drop the oldest where the policy says so, and count it', async () => {
         await useLimits({ queuedMessages: 2, whenFull: 'drop-oldest' })
         const session = await store.openSession('c', keep)

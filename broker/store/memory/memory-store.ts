@@ -165,7 +165,7 @@ export class MemoryStore implements Store {
     if (expired > 0) this.events.messagesExpired(clientId, expired)
     if (!admitted) evicted++
     if (evicted > 0) this.events.queueDropped(clientId, this.limits.whenFull, evicted)
-    return admitted ? queue.push({ delivery, message: message.own() }) : undefined
+    return admitted ? queue.push({ delivery, message: message.kept() }) : undefined
   }
 
   read(session: MemorySession, afterSequence: number, limit: ReadLimit): readonly QueueEntry[] {
