@@ -1,6 +1,6 @@
-import { hasWildcard } from '../contract/topic.js'
 import type { Message } from '../contract/message.js'
 import type { StoreLimits } from '../contract/store.js'
+import { TopicTree } from './topic-tree.js'
 
 export type RetainedLimits = Pick<StoreLimits, 'retainedMessages' | 'retainedBytes'>
 
@@ -8,30 +8,16 @@ export type RetainedLimits = Pick<StoreLimits, 'retainedMessages' | 'retainedByt
 const RETAINED_CHUNK = 256
 const SWEEP_INTERVAL_MS = 1_000
 
-interface Level {
-  readonly parent: Level | undefined
-  readonly name: string
-  children: Map<string, Level> | undefined
-  message: Message | undefined
-}
-
-/**
- * Retained messages in memory: a tree by topic level, so that a lookup walks what its filter can match and not
- * all there is, and a map by topic, because most retained publishes replace what is there.
- *
- * A walk finds exactly the topics for which `filterMatches` of the topic algebra says yes; a property test
- * compares the two.
- */
+/** Retained messages in memory, with what bounds and expiry have to know of them. */
 export class RetainedMessages {
-  private readonly root: Level = { parent: undefined, name: '', children: undefined, message: undefined }
-  private readonly byTopic = new Map<string, Level>()
+  private readonly tree = new TopicTree<Message>()
   private payloadBytes = 0
   /** No message expires before this, milliseconds since the epoch. */
   private earliestExpiry = Infinity
   private sweptAt = -Infinity
 
   get count(): number {
-    return this.byTopic.size
+    return this.tree.count
   }
 
   /** Payload bytes of all messages. */
@@ -40,79 +26,31 @@ export class RetainedMessages {
   }
 
   get(topic: string): Message | undefined {
-    return this.byTopic.get(topic)?.message
+    return this.tree.get(topic)
   }
 
   /** Keeps the message under its topic in place of an earlier one, and makes it own its payload. */
   set(message: Message): void {
-    let level = this.byTopic.get(message.topic)
-    if (level === undefined) {
-      level = this.grow(message.topic)
-      this.byTopic.set(message.topic, level)
-    } else this.payloadBytes -= level.message?.payload.length ?? 0
-    level.message = ownUnpooled(message)
-    this.payloadBytes += message.payload.length
+    const former = this.tree.set(message.topic, ownUnpooled(message))
+    this.payloadBytes += message.payload.length - (former?.payload.length ?? 0)
     if (message.expiresAt !== undefined && message.expiresAt < this.earliestExpiry)
       this.earliestExpiry = message.expiresAt
   }
 
   delete(topic: string): boolean {
-    const level = this.byTopic.get(topic)
-    if (level === undefined) return false
-    this.byTopic.delete(topic)
-    this.payloadBytes -= level.message?.payload.length ?? 0
-    level.message = undefined
-    prune(level)
+    const former = this.tree.delete(topic)
+    if (former === undefined) return false
+    this.payloadBytes -= former.payload.length
     return true
   }
 
   *values(): Generator<Message> {
-    for (const level of this.byTopic.values()) if (level.message !== undefined) yield level.message
+    for (const [, message] of this.tree.entries()) yield message
   }
 
-  /**
-   * Messages whose topics the filter matches. Messages may be set and deleted between two steps of the walk;
-   * whether it still comes across them is then open.
-   */
+  /** Messages whose topics the filter matches; see `TopicTree.matching`. */
   *matching(filter: string): Generator<Message> {
-    if (!hasWildcard(filter)) {
-      const message = this.get(filter)
-      if (message !== undefined) yield message
-      return
-    }
-    // A stack of its own: topics may have more levels than the call stack has room for.
-    const levels = filter.split('/')
-    const pending: { readonly from: Iterator<Level>; readonly depth: number }[] = []
-    const visit = (level: Level, depth: number): Message | undefined => {
-      const part = levels[depth]
-      if (part === undefined) return level.message
-      const children = level.children
-      if (part === '#') {
-        if (children !== undefined) pending.push({ from: children.values(), depth })
-        return level.message // `a/#` matches `a` too (4.7.1.2)
-      }
-      if (part === '+') {
-        if (children !== undefined) pending.push({ from: children.values(), depth: depth + 1 })
-      } else {
-        const child = children?.get(part)
-        if (child !== undefined) pending.push({ from: [child].values(), depth: depth + 1 })
-      }
-      return undefined
-    }
-    const first = visit(this.root, 0)
-    if (first !== undefined) yield first
-    for (let top = pending.at(-1); top !== undefined; top = pending.at(-1)) {
-      const step = top.from.next()
-      if (step.done === true) {
-        pending.pop()
-        continue
-      }
-      const level = step.value
-      // Wildcards at the first level do not see topics that begin with `$` [MQTT-4.7.2-1].
-      if (level.parent === this.root && level.name.startsWith('$') && levels[0] !== level.name) continue
-      const message = visit(level, top.depth)
-      if (message !== undefined) yield message
-    }
+    for (const [, message] of this.tree.matching(filter)) yield message
   }
 
   /**
@@ -129,20 +67,6 @@ export class RetainedMessages {
       else this.earliestExpiry = Math.min(this.earliestExpiry, message.expiresAt ?? Infinity)
     }
     return topics
-  }
-
-  private grow(topic: string): Level {
-    let level = this.root
-    for (const name of topic.split('/')) {
-      level.children ??= new Map()
-      let child = level.children.get(name)
-      if (child === undefined) {
-        child = { parent: level, name, children: undefined, message: undefined }
-        level.children.set(name, child)
-      }
-      level = child
-    }
-    return level
   }
 }
 
@@ -195,14 +119,4 @@ export function ownUnpooled(message: Message): Message {
   payload.copy(copy)
   message.payload = copy
   return message
-}
-
-function prune(level: Level): void {
-  let at = level
-  while (at.parent !== undefined && at.message === undefined && (at.children?.size ?? 0) === 0) {
-    const parent = at.parent
-    parent.children?.delete(at.name)
-    if (parent.children?.size === 0) parent.children = undefined
-    at = parent
-  }
 }
