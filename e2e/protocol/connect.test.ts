@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { unique, useGateway } from '../harness/gateway.js'
 import { connectOf, cutPackets, field, packetOf, properties } from '../harness/packet-bytes.js'
 import type { RawClient } from '../harness/raw-client.js'
@@ -10,6 +10,11 @@ const gateway = useGateway({
       { allow: 'both', topics: ['#'] },
     ],
   },
+})
+
+// Any user name will do.
+beforeAll(() => {
+  gateway.running.broker.authenticate = (_client, _username, _password, done) => done(null, true)
 })
 
 const NO_PROPERTIES = [0]
