@@ -7,7 +7,15 @@ import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { systemClock } from '../contract/clock.js'
 import type { Store } from '../contract/store.js'
-import { NEVER, RecordedEvents, roomy, accept, keep, message, subscription } from '../store/conformance.js'
+import {
+  NEVER,
+  RecordedEvents,
+  roomy,
+  accept,
+  keep,
+  message,
+  subscription,
+} from '../store/conformance/bench.js'
 import { LevelStore } from '../store/level/level-store.js'
 import { MemoryStore } from '../store/memory/memory-store.js'
 import type { AedesPersistence } from './aedes-internals.js'

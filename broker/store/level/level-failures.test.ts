@@ -22,7 +22,7 @@ import {
   settle,
   subscription,
   to,
-} from '../conformance.js'
+} from '../conformance/bench.js'
 import { openDatabase, type Database } from './database.js'
 import { LevelStore } from './level-store.js'
 

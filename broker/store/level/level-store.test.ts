@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { storeConformance } from '../conformance.js'
+import { storeConformance } from '../conformance/suite.js'
 import { LevelStore } from './level-store.js'
 
 let directory: string | undefined

@@ -89,8 +89,11 @@ async function readRange(
   const last = chosen.at(-1)
   if (first === undefined || last === undefined) return values
   const range = { gte: entryKey(session.number, first[0]), lt: entryKey(session.number, last[0] + 1) }
-  for await (const page of pages(database, range))
+  for await (const page of pages(database, range)) {
     for (const [key, value] of page) values.set(sequenceOf(key), value)
+    // Asking whether there is more costs as much as the page did.
+    if (values.has(last[0])) break
+  }
   return values
 }
 

@@ -1,4 +1,4 @@
-import { storeConformance } from '../conformance.js'
+import { storeConformance } from '../conformance/suite.js'
 import { MemoryStore } from './memory-store.js'
 
 storeConformance({
