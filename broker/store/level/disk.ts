@@ -33,6 +33,7 @@ export class Disk implements Committer<LevelBatch> {
   failure: GatewayError | undefined = storeClosed()
   private database: Database | undefined
   private opened = false
+  private closing: Promise<void> = Promise.resolve()
   private recovery: Promise<void> | undefined
   private retry: Timer | undefined
   private committingSince = 0
@@ -64,19 +65,9 @@ export class Disk implements Committer<LevelBatch> {
     this.journal.refuse(undefined)
   }
 
-  async close(): Promise<void> {
-    if (!this.opened) return
-    this.opened = false
-    this.retry?.cancel()
-    this.journal.refuse(storeClosed())
-    await this.recovery
-    await this.clearing
-    if (this.failure !== undefined) this.journal.abandon()
-    await this.journal.drained()
-    await this.recovery
-    this.failure = storeClosed()
-    await this.database?.close()
-    this.database = undefined
+  close(): Promise<void> {
+    if (this.opened) this.closing = this.shut()
+    return this.closing
   }
 
   /** The database, when all writes called before have ended. Rejects with STORE_CLOSED or STORE_UNWRITABLE. */
@@ -120,6 +111,21 @@ export class Disk implements Committer<LevelBatch> {
     this.events.writeFailed(this.failure)
     this.recovery = this.recover()
     return this.failure
+  }
+
+  private async shut(): Promise<void> {
+    this.opened = false
+    this.retry?.cancel()
+    this.journal.refuse(storeClosed())
+    await this.recovery
+    await this.clearing
+    if (this.failure !== undefined) this.journal.abandon()
+    await this.journal.drained()
+    // The last batch may have failed.
+    await this.recovery
+    this.failure = storeClosed()
+    await this.database?.close()
+    this.database = undefined
   }
 
   private async recover(): Promise<void> {
