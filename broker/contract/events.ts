@@ -78,7 +78,7 @@ export type DropReason =
   | 'receive_denied' // delivery denied by an access rule
   | 'too_large' // above the receiver's Maximum Packet Size [MQTT-3.1.2-25]
   | 'session_ended' // still queued when its session ended
-  | 'store_failed' // could not be stored; the publisher was told so
+  | 'store_failed' // could not be stored; the publisher, where there still is one, was told so
   | 'retained_limit' // retained store full
   | 'invalid_topic'
   | 'bridge_overflow' // a pipeline took longer than its buffer lasts

@@ -32,13 +32,10 @@ export async function redistribute(
       continue
     }
     const recipients = [{ clientId: subscriber.clientId, delivery: target.delivery }]
-    await new Promise<void>((resolve, reject) => {
+    await new Promise<void>((resolve) => {
       store.accept({ message, recipients, retain: false, incoming: undefined }, (error, sequences) => {
-        if (error !== undefined) {
-          reject(error)
-          return
-        }
-        subscriber.deliver(message, target.delivery, sequences[0])
+        if (error === undefined) subscriber.deliver(message, target.delivery, sequences[0])
+        else events.messageDropped('store_failed', former.clientId, 1)
         resolve()
       })
     })

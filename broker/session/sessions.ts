@@ -124,17 +124,19 @@ export class Sessions {
     engine.detach(client.engineClient)
 
     const lastsMs = expiryInterval === NEVER ? Infinity : expiryInterval * 1000
-    const { will } = client.terms
-    if (will !== undefined && !keepWill) {
-      if (withWill) await wills.connectionEnded(clientId, will.message, will.delayInterval, lastsMs)
-      else await wills.discard(clientId)
-    }
-    if (stored === undefined || expiryInterval === 0) {
-      await this.end(clientId, unsettled)
-    } else {
-      const expiresAt = lastsMs === Infinity ? undefined : this.deps.clock.now() + lastsMs
-      await stored.close(expiresAt)
-      if (expiresAt !== undefined) this.expireIn(session, lastsMs)
+    const expiresAt = lastsMs === Infinity ? undefined : this.deps.clock.now() + lastsMs
+    const ends = stored === undefined || expiryInterval === 0
+    // Before anything that a failing store may reject: the session expires all the same.
+    if (!ends && expiresAt !== undefined) this.expireIn(session, lastsMs)
+    try {
+      const { will } = client.terms
+      if (will !== undefined && !keepWill) {
+        if (withWill) await wills.connectionEnded(clientId, will.message, will.delayInterval, lastsMs)
+        else await wills.discard(clientId)
+      }
+    } finally {
+      if (ends) await this.end(clientId, unsettled)
+      else await stored.close(expiresAt)
     }
   }
 
@@ -146,15 +148,11 @@ export class Sessions {
     this.holders.delete(clientId)
     session.expiry?.cancel()
     this.deps.router.remove(session)
-    await this.deps.wills.sessionEnded(clientId)
-    if (session.queue === undefined) {
-      const shared = [...session.subscriptions.values()].some(
-        (subscription) => subscription.share !== undefined,
-      )
-      if (shared) await redistribute(session, await this.remaining(clientId), this.deps)
-      await this.deps.store.discardSession(clientId)
-    } else {
-      await redistribute(session, [...unsettled, ...session.queue.drain()], this.deps)
+    try {
+      await this.deps.wills.sessionEnded(clientId)
+      await redistribute(session, await this.undelivered(session, unsettled), this.deps)
+    } finally {
+      if (session.durable) await this.deps.store.discardSession(clientId)
     }
   }
 
@@ -203,6 +201,16 @@ export class Sessions {
     if (holder?.session !== session || holder.client !== undefined) return
     await this.end(session.clientId)
     this.deps.events.sessionExpired(session.clientId)
+  }
+
+  /** What a session that ends leaves to the other members of its share groups. */
+  private async undelivered(
+    session: Session,
+    unsettled: readonly QueueEntry[],
+  ): Promise<readonly QueueEntry[]> {
+    if (session.queue !== undefined) return [...unsettled, ...session.queue.drain()]
+    const shared = [...session.subscriptions.values()].some(({ share }) => share !== undefined)
+    return shared ? this.remaining(session.clientId) : []
   }
 
   /** What is left in the stored queue of a session that ends. */

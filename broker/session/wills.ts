@@ -1,9 +1,19 @@
 import type { Clock, Timer } from '../contract/clock.js'
 import type { Engine } from '../contract/engine.js'
+import type { ErrorCode, GatewayError } from '../contract/errors.js'
 import type { SessionEvents } from '../contract/events.js'
 import { Message } from '../contract/message.js'
 import type { Store, StoredWill } from '../contract/store.js'
 import type { TimerWheel } from './timer-wheel.js'
+
+/** Pause before a will that the store could not take is published again. */
+const RETRY_MS = 1_000
+
+/** The same will may be taken later. Any other failure would come again: it costs the will and nothing else. */
+const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['STORE_BUSY', 'STORE_UNWRITABLE'])
+
+/** The gateway is going: what is stored is published by the next one. */
+const ENDING: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['STORE_CLOSED', 'NOT_RUNNING'])
 
 /**
  * Will messages (MQTT 5, 3.1.2.5; 3.1.1, 3.1.2.5). A will is stored at CONNECT, so that the one of a client that
@@ -55,8 +65,8 @@ export class Wills {
       return
     }
     const will = { message, delayInterval, dueAt: this.clock.now() + delayMs }
-    await this.store.putWill(clientId, will)
     this.arm(clientId, will)
+    await this.store.putWill(clientId, will)
   }
 
   /** The session has ended while the delay was running. */
@@ -105,17 +115,23 @@ export class Wills {
     this.delayed.delete(clientId)
   }
 
-  /** Published first, deleted after: a crash between the two publishes it again rather than never. */
+  /**
+   * Published first, deleted after: a crash between the two publishes it again rather than never. A will that is not
+   * taken never holds up what caused it: the end of a connection, or the start of the gateway.
+   */
   private async publish(clientId: string, stored: Message): Promise<void> {
     const now = this.clock.now()
     const message = stored.expiresAt === undefined ? stored : restartExpiry(stored, now)
-    await new Promise<void>((resolve, reject) => {
-      this.engine.publish(message, undefined, (error) => {
-        if (error === undefined) resolve()
-        else reject(error)
-      })
+    const error = await new Promise<GatewayError | undefined>((resolve) => {
+      this.engine.publish(message, undefined, resolve)
     })
-    this.events.willPublished(clientId)
+    if (error !== undefined && ENDING.has(error.code)) return
+    if (error !== undefined && PASSING.has(error.code)) {
+      this.arm(clientId, { message: stored, delayInterval: 0, dueAt: now + RETRY_MS })
+      return
+    }
+    if (error === undefined) this.events.willPublished(clientId)
+    else this.events.messageDropped('store_failed', clientId, 1)
     await this.store.deleteWill(clientId)
   }
 }
