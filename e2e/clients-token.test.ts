@@ -130,7 +130,7 @@ describe('mqtt.js over wss with a token', () => {
     const told = new Promise<number | undefined>((resolve) => {
       client.once('disconnect', ({ reasonCode }) => resolve(reasonCode))
     })
-    const closed = new Promise((resolve) => client.once('close', resolve))
+    const closed = new Promise<void>((resolve) => client.once('close', () => resolve()))
     // Not authorized: the right to be here has ended.
     expect(await told).toBe(0x87)
     await closed
