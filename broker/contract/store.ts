@@ -43,7 +43,10 @@ export interface Store {
    */
   accept(accept: Accept, done: AcceptDone): void
 
-  /** Retained messages that match the filter and have not expired, in chunks of at most 256. */
+  /**
+   * Retained messages that match the filter and have not expired, in chunks of at most 256 messages and 64 KiB of
+   * payload (a larger one comes alone). What is in a chunk is current when the chunk is handed out.
+   */
   retained(filter: string): AsyncIterable<readonly Message[]>
   readonly retainedCount: number
 

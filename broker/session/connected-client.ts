@@ -1,5 +1,5 @@
 import type { EngineClient } from '../contract/engine.js'
-import type { Message } from '../contract/message.js'
+import type { Message, QoS } from '../contract/message.js'
 import type { PrincipalPolicy } from '../contract/policy.js'
 import type { Principal } from '../contract/principal.js'
 import type { StoredSession } from '../contract/store.js'
@@ -15,6 +15,7 @@ import { Deliveries, type DeliveryLink } from './deliveries.js'
 import { InboundPublishes, type InboundLink } from './inbound-publishes.js'
 import type { KeepAlive } from './keep-alive.js'
 import { OutboundAliases } from './outbound-aliases.js'
+import { RetainedDelivery, type RetainedLink } from './retained-delivery.js'
 import type { Session, SessionLink } from './session.js'
 import type { SessionLayer } from './session-layer.js'
 
@@ -52,9 +53,10 @@ export interface ConnectionControl {
  * A connection between its CONNACK and its end: the way in (`inbound`), the way out (`deliveries`, `sendPlain`),
  * and what was agreed on.
  */
-export class ConnectedClient implements InboundLink, DeliveryLink, SessionLink {
+export class ConnectedClient implements InboundLink, DeliveryLink, SessionLink, RetainedLink {
   readonly inbound: InboundPublishes
   readonly deliveries: Deliveries
+  readonly retained: RetainedDelivery
   readonly clientId: string
   readonly version: 3 | 4 | 5
   keepAlive: KeepAlive | undefined
@@ -67,9 +69,9 @@ export class ConnectedClient implements InboundLink, DeliveryLink, SessionLink {
 
   private readonly aliases: OutboundAliases | undefined
   private authorizationEnd: Timer | undefined
-  /** The one exchange that waits for the socket (reading is held while it does). */
-  private drainWaiter: ((open: boolean) => void) | undefined
-  private stopped = false
+  /** Called when the client takes more than it did, or is gone. */
+  private onChange: (() => void) | undefined
+  private isStopped = false
 
   constructor(
     private readonly layer: SessionLayer,
@@ -106,19 +108,16 @@ export class ConnectedClient implements InboundLink, DeliveryLink, SessionLink {
       settledUpTo: stored?.settledUpTo ?? 0,
       maybeSentUpTo: session.maybeSentUpTo,
     })
+    this.retained = new RetainedDelivery(this, layer.store)
   }
 
   /** QoS 0: encoded once for all receivers of a wire version; dropped first when the receiver is slow. */
   sendPlain(message: Message, delivery: Delivery): void {
-    const wanted = this.wanted(message, false)
-    if (wanted === undefined) return
-    const now = this.layer.clock.now()
-    if (delivery.identifiers.length === 0 && this.aliases === undefined) {
-      this.put(wanted, encodeShared(wanted, this.version, delivery.retain, now), 0, true)
-      return
-    }
-    const { bytes, droppable } = this.encodeOwn(wanted, delivery, 0, false, now)
-    this.put(wanted, bytes, 0, droppable)
+    this.sendAtOnce(message, delivery, true)
+  }
+
+  sendRetained(message: Message, delivery: Delivery): void {
+    this.sendAtOnce(message, delivery, false)
   }
 
   sendPublish(message: Message, delivery: Delivery, packetId: number, dup: boolean): boolean {
@@ -164,26 +163,34 @@ export class ConnectedClient implements InboundLink, DeliveryLink, SessionLink {
   /** The socket has taken what was pending: queue and retained messages go on. */
   drained(): void {
     this.deliveries.drained()
-    this.drainWaiter?.(true)
+    this.onChange?.()
   }
 
-  /** Resolves when the socket takes more: true; or false: the connection is gone. */
-  writableAgain(): Promise<boolean> {
-    if (this.writable) return Promise.resolve(!this.stopped)
+  /** All that was queued has been sent. */
+  caughtUp(): void {
+    this.onChange?.()
+  }
+
+  takesMore(qos: QoS): boolean {
+    return this.writable && (qos === 0 || this.deliveries.caughtUp)
+  }
+
+  changed(): Promise<void> {
     return new Promise((resolve) => {
-      this.drainWaiter = (open) => {
-        this.drainWaiter = undefined
-        resolve(open)
-      }
+      this.onChange = resolve
     })
   }
 
   /** Ends what runs on its own; nothing is scheduled after it. */
   stop(): void {
-    this.stopped = true
+    this.isStopped = true
     this.keepAlive?.stop()
     this.authorizationEnd?.cancel()
-    this.drainWaiter?.(false)
+    this.onChange?.()
+  }
+
+  get stopped(): boolean {
+    return this.isStopped
   }
 
   get writable(): boolean {
@@ -222,6 +229,18 @@ export class ConnectedClient implements InboundLink, DeliveryLink, SessionLink {
     }
     const { authorizeForward } = this.layer.engine.hooks
     return authorizeForward === undefined ? message : authorizeForward(this.engineClient, message)
+  }
+
+  private sendAtOnce(message: Message, delivery: Delivery, mayDrop: boolean): void {
+    const wanted = this.wanted(message, false)
+    if (wanted === undefined) return
+    const now = this.layer.clock.now()
+    if (delivery.identifiers.length === 0 && this.aliases === undefined) {
+      this.put(wanted, encodeShared(wanted, this.version, delivery.retain, now), 0, mayDrop)
+      return
+    }
+    const { bytes, droppable } = this.encodeOwn(wanted, delivery, 0, false, now)
+    this.put(wanted, bytes, 0, droppable && mayDrop)
   }
 
   private encodeOwn(message: Message, delivery: Delivery, packetId: number, dup: boolean, now: number) {

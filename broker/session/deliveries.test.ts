@@ -56,6 +56,7 @@ function deliveriesOf(queue: FakeQueue, options: Partial<DeliveryOptions> = {}) 
   const released: number[] = []
   const link = {
     writable: true,
+    caughtUp: () => {},
     sendPublish: (message: { payload: Buffer }, _delivery: unknown, packetId: number, dup: boolean) => {
       sent.push({ payload: String(message.payload), packetId, dup })
       return true

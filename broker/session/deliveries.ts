@@ -23,6 +23,8 @@ export interface DeliveryLink {
   /** Sends a PUBLISH; false when this message is not for this receiver (too large, expired, denied): it is settled. */
   sendPublish(message: Message, delivery: Delivery, packetId: number, dup: boolean): boolean
   sendPubRel(packetId: number, reasonCode: number): void
+  /** All that was in the queue has been sent. */
+  caughtUp(): void
   /** Whether the socket takes more. */
   readonly writable: boolean
   /** The queue cannot be read or written: the connection has to end, the messages stay. */
@@ -60,7 +62,8 @@ export class Deliveries {
   private readonly inflight = new Map<number, Inflight>()
   private cursor: number
   private latest: number
-  private caughtUp = false
+  /** Nothing waits in the queue. */
+  private upToDate = false
   private reading = false
   private closed = false
 
@@ -85,7 +88,7 @@ export class Deliveries {
   offer(sequence: number, message: Message, delivery: Delivery): boolean {
     if (sequence <= this.cursor) return true
     if (
-      this.caughtUp &&
+      this.upToDate &&
       sequence === this.cursor + 1 &&
       this.open &&
       !this.inflight.has(packetIdOf(sequence))
@@ -96,7 +99,7 @@ export class Deliveries {
       return true
     }
     this.latest = Math.max(this.latest, sequence)
-    this.caughtUp = false
+    this.upToDate = false
     return false
   }
 
@@ -170,6 +173,11 @@ export class Deliveries {
     return { sentUpTo: this.cursor, unsettled }
   }
 
+  /** Whether nothing waits in the queue to be sent. */
+  get caughtUp(): boolean {
+    return this.upToDate
+  }
+
   get inflightCount(): number {
     return this.inflight.size
   }
@@ -179,7 +187,7 @@ export class Deliveries {
   }
 
   private pump(): void {
-    while (!this.caughtUp && !this.reading && !this.closed && this.open) {
+    while (!this.upToDate && !this.reading && !this.closed && this.open) {
       const target = this.latest
       const limit = {
         messages: this.options.window - this.inflight.size,
@@ -211,8 +219,9 @@ export class Deliveries {
     if (entries.length === 0) {
       // What was announced up to `target` has expired or was evicted.
       this.cursor = Math.max(this.cursor, target)
-      this.caughtUp = this.latest <= this.cursor
-      return !this.caughtUp
+      this.upToDate = this.latest <= this.cursor
+      if (this.upToDate) this.link.caughtUp()
+      return !this.upToDate
     }
     for (const { sequence, message, delivery } of entries) {
       if (sequence <= this.cursor) continue

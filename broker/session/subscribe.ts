@@ -1,6 +1,5 @@
-import type { Message } from '../contract/message.js'
 import type { SubscribeDecision } from '../contract/policy.js'
-import type { Delivery, Subscription } from '../contract/subscription.js'
+import type { Subscription } from '../contract/subscription.js'
 import { formatFilter, parseFilter, type ParsedFilter } from '../contract/topic.js'
 import type { SubscribePacket, SubscriptionRequest, UnsubscribePacket } from '../wire/packet.js'
 import { encodeSubAck, encodeUnsubAck } from '../wire/suback-encoder.js'
@@ -9,8 +8,6 @@ import type { ConnectedClient } from './connected-client.js'
 import type { SessionLayer } from './session-layer.js'
 
 interface Granted {
-  /** The filter as the client wrote it. */
-  readonly text: string
   readonly subscription: Subscription
   /** Whether it was there before: decides about retained messages [MQTT-3.3.1-10]. */
   readonly existed: boolean
@@ -23,24 +20,31 @@ export async function subscribe(
   layer: SessionLayer,
 ): Promise<void> {
   const codes: number[] = []
-  // As if each filter had come alone [MQTT-3.8.4-5]: the same one twice is first new, then there already.
   const granted: Granted[] = []
+  // As if each filter had come alone [MQTT-3.8.4-5]: the same one twice is first new, then there already.
+  const added = new Set<string>()
+  const isThere = (text: string): boolean => client.session.subscriptions.has(text) || added.has(text)
   for (const request of packet.subscriptions) {
-    const outcome = await examine(client, request, packet.subscriptionIdentifier, layer, granted)
+    const room = layer.limits.subscriptionsPerClient - client.session.subscriptions.size - added.size
+    const outcome = await examine(client, request, packet.subscriptionIdentifier, layer, (filter) => {
+      return room > 0 || isThere(formatFilter(filter))
+    })
     if (typeof outcome === 'number') {
       codes.push(outcome)
       layer.events.subscribed(client.clientId, request.filter, outcome)
     } else {
       codes.push(outcome.qos)
       const text = formatFilter(outcome)
-      granted.push({ text, subscription: outcome, existed: isThere(client, text, granted) })
+      const existed = isThere(text)
+      granted.push({ subscription: outcome, existed })
+      if (!existed) added.add(text)
     }
   }
   const subscriptions = granted.map(({ subscription }) => subscription)
   await addSubscriptions(client, subscriptions, layer)
   client.send(encodeSubAck(packet.packetId, codes, client.version, undefined, client.terms))
   layer.engine.events.subscribed(client.engineClient, subscriptions)
-  for (const grant of granted) await sendRetained(client, grant, layer)
+  await client.retained.send(granted.filter(wantsRetained).map(({ subscription }) => subscription))
 }
 
 /** UNSUBSCRIBE (MQTT 5, 3.10). */
@@ -113,13 +117,13 @@ async function examine(
   request: SubscriptionRequest,
   identifier: number | undefined,
   layer: SessionLayer,
-  granted: readonly Granted[],
+  hasRoomFor: (filter: ParsedFilter) => boolean,
 ): Promise<Subscription | number> {
   const { limits } = layer
   const parsed = parseFilter(request.filter, { maxLevels: limits.topicLevels, maxBytes: limits.topicBytes })
   if (typeof parsed === 'string') return ReasonCode.TopicFilterInvalid
   if (client.policy.maySubscribe(parsed.filter) === 'denied') return ReasonCode.NotAuthorized
-  if (isOneTooMany(client, parsed, granted, limits.subscriptionsPerClient)) return ReasonCode.QuotaExceeded
+  if (!hasRoomFor(parsed)) return ReasonCode.QuotaExceeded
   const { qos, noLocal, retainAsPublished, retainHandling } = request
   const subscription = { ...parsed, qos, noLocal, retainAsPublished, retainHandling, identifier }
   const { authorizeSubscribe } = layer.engine.hooks
@@ -127,55 +131,7 @@ async function examine(
   return (await authorizeSubscribe(client.engineClient, subscription)) ?? ReasonCode.NotAuthorized
 }
 
-function isOneTooMany(
-  client: ConnectedClient,
-  parsed: ParsedFilter,
-  granted: readonly Granted[],
-  maximum: number,
-): boolean {
-  if (isThere(client, formatFilter(parsed), granted)) return false
-  const added = granted.filter(({ existed }) => !existed).length
-  return client.session.subscriptions.size + added >= maximum
-}
-
-function isThere(client: ConnectedClient, text: string, granted: readonly Granted[]): boolean {
-  return client.session.subscriptions.has(text) || granted.some((earlier) => earlier.text === text)
-}
-
-/**
- * Retained messages for a subscription (MQTT 5, 3.3.1.3). Shared subscriptions get none (4.8.2). Waits while the
- * client is slow: a subscription to everything must not push its own beginning out of the outbox.
- */
-async function sendRetained(
-  client: ConnectedClient,
-  { subscription, existed }: Granted,
-  layer: SessionLayer,
-): Promise<void> {
-  const { filter, share, retainHandling, noLocal } = subscription
-  if (share !== undefined || retainHandling === 2 || (retainHandling === 1 && existed)) return
-  if (layer.store.retainedCount === 0) return
-  const identifiers = subscription.identifier === undefined ? [] : [subscription.identifier]
-  for await (const messages of layer.store.retained(filter)) {
-    for (const message of messages) {
-      // Its own messages are not for it, retained or not [MQTT-3.8.3-3].
-      if (noLocal && message.publisherId === client.clientId) continue
-      const qos = message.qos < subscription.qos ? message.qos : subscription.qos
-      deliverRetained(client, message, { qos, retain: true, identifiers, sharedFilter: undefined })
-    }
-    if (!(await client.writableAgain())) return
-  }
-}
-
-function deliverRetained(client: ConnectedClient, message: Message, delivery: Delivery): void {
-  const { stored, session } = client
-  if (stored === undefined || delivery.qos === 0) {
-    session.deliver(message, delivery, undefined)
-    // It may stay retained for years: a second copy of its payload must not.
-    message.encoded = undefined
-    return
-  }
-  stored.enqueue(message, delivery, (error, sequence) => {
-    if (error === undefined) session.deliver(message, delivery, sequence)
-    else client.failed(error)
-  })
+/** Retained Handling [MQTT-3.3.1-9] to [MQTT-3.3.1-11]; shared subscriptions get none (MQTT 5, 4.8.2). */
+function wantsRetained({ subscription: { share, retainHandling }, existed }: Granted): boolean {
+  return share === undefined && (retainHandling === 0 || (retainHandling === 1 && !existed))
 }

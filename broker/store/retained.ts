@@ -4,8 +4,8 @@ import { TopicTree } from './topic-tree.js'
 
 export type RetainedLimits = Pick<StoreLimits, 'retainedMessages' | 'retainedBytes'>
 
-/** Messages in a chunk of `Store.retained`. */
-const RETAINED_CHUNK = 256
+/** Messages and payload bytes in a chunk of `Store.retained`; a larger message comes alone. */
+const RETAINED_CHUNK = { messages: 256, bytes: 65_536 }
 const SWEEP_INTERVAL_MS = 1_000
 
 /** Retained messages in memory, with what bounds and expiry have to know of them. */
@@ -94,16 +94,26 @@ export function* retainedChunks(
   onExpired: (topic: string) => void,
 ): Generator<readonly Message[]> {
   let chunk: Message[] = []
+  let bytes = 0
   for (const message of retained.matching(filter)) {
     if (message.expired(now)) {
       onExpired(message.topic)
       continue
     }
-    chunk.push(message)
-    if (chunk.length === RETAINED_CHUNK) {
+    const size = message.payload.length
+    if (chunk.length === RETAINED_CHUNK.messages || (bytes > 0 && bytes + size > RETAINED_CHUNK.bytes)) {
       yield chunk
       chunk = []
+      bytes = 0
+      // It was found before the pause: a later one may have taken its place and gone out already.
+      const current = retained.get(message.topic)
+      if (current === undefined) continue
+      chunk.push(current)
+      bytes += current.payload.length
+      continue
     }
+    chunk.push(message)
+    bytes += size
   }
   if (chunk.length > 0) yield chunk
 }

@@ -68,6 +68,24 @@ export function retainedStatements(bench: Bench): void {
       expect(new Set(chunks.flat().map(({ topic }) => topic)).size).toBe(600)
     })
 
+    it('come in chunks of at most 64 KiB, larger ones alone', async () => {
+      const sizes = [60_000, 10_000, 10_000, 200_000, 1, 70_000, 65_536]
+      for (const [i, size] of sizes.entries())
+        await accept(bench.store, {
+          message: message({ topic: `a/${i}`, text: 'x'.repeat(size) }),
+          retain: true,
+        })
+      const chunks = await collect(bench.store.retained('a/+'))
+      const bytes = chunks.map((chunk) => chunk.reduce((sum, { payload }) => sum + payload.length, 0))
+      expect(chunks.every((chunk, i) => chunk.length === 1 || (bytes[i] ?? 0) <= 65_536)).toBe(true)
+      expect(
+        chunks
+          .flat()
+          .map(({ payload }) => payload.length)
+          .sort(),
+      ).toEqual([...sizes].sort())
+    })
+
     it('that have expired are not handed out and do not count', async () => {
       await accept(bench.store, { message: message({ expiresAt: bench.clock.now() + 1 }), retain: true })
       bench.clock.advance(1)
