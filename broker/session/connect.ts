@@ -238,7 +238,7 @@ async function authenticateInSteps(
   return { principal: outcome.principal, authenticationData: outcome.data }
 }
 
-export function refusalCode(reason: RefusalReason): number {
+function refusalCode(reason: RefusalReason): number {
   switch (reason) {
     case 'no_credentials':
     case 'client_id_mismatch':

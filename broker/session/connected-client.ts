@@ -19,6 +19,11 @@ import { RetainedDelivery, type RetainedLink } from './retained-delivery.js'
 import type { Session, SessionLink } from './session.js'
 import type { SessionLayer } from './session-layer.js'
 
+interface AliasedPacket {
+  readonly bytes: Buffer
+  readonly droppable: boolean
+}
+
 /** What CONNECT settled about a connection. */
 export interface ClientTerms extends ReceiverLimits {
   readonly clientId: string
@@ -101,12 +106,13 @@ export class ConnectedClient implements InboundLink, DeliveryLink, SessionLink, 
     const window = Math.min(terms.receiveMaximum, limits.receiveMaximum)
     // A window does not bound what a former process may have sent: settled entries leave gaps, and its last
     // settlements may not have reached the disk. DUP says "might be", so all that it had queued gets it.
-    if (session.restored) session.maybeSentUpTo = stored?.queuedUpTo ?? 0
+    if (session.restored) session.formerlySentUpTo = stored?.queuedUpTo ?? 0
     session.restored = false
     this.deliveries = new Deliveries(queue, this, {
       window,
       settledUpTo: stored?.settledUpTo ?? 0,
       maybeSentUpTo: session.maybeSentUpTo,
+      sentUpTo: session.sentUpTo,
     })
     this.retained = new RetainedDelivery(this, layer.store)
   }
@@ -123,7 +129,12 @@ export class ConnectedClient implements InboundLink, DeliveryLink, SessionLink, 
   sendPublish(message: Message, delivery: Delivery, packetId: number, dup: boolean): boolean {
     const wanted = this.wanted(message, dup)
     if (wanted === undefined) return false
-    const { bytes } = this.encodeOwn(wanted, delivery, packetId, dup, this.layer.clock.now())
+    const now = this.layer.clock.now()
+    const { aliases } = this
+    const bytes =
+      aliases === undefined
+        ? this.encode(wanted, delivery, packetId, dup, now, undefined, false)
+        : this.encodeAliased(aliases, wanted, delivery, packetId, dup, now).bytes
     return this.put(wanted, bytes, delivery.qos, false)
   }
 
@@ -235,27 +246,56 @@ export class ConnectedClient implements InboundLink, DeliveryLink, SessionLink, 
     const wanted = this.wanted(message, false)
     if (wanted === undefined) return
     const now = this.layer.clock.now()
-    if (delivery.identifiers.length === 0 && this.aliases === undefined) {
+    const { aliases } = this
+    if (aliases !== undefined) {
+      const { bytes, droppable } = this.encodeAliased(aliases, wanted, delivery, 0, false, now)
+      this.put(wanted, bytes, 0, droppable && mayDrop)
+    } else if (delivery.identifiers.length > 0) {
+      this.put(wanted, this.encode(wanted, delivery, 0, false, now, undefined, false), 0, mayDrop)
+    } else {
       this.put(wanted, encodeShared(wanted, this.version, delivery.retain, now), 0, mayDrop)
-      return
     }
-    const { bytes, droppable } = this.encodeOwn(wanted, delivery, 0, false, now)
-    this.put(wanted, bytes, 0, droppable && mayDrop)
   }
 
-  private encodeOwn(message: Message, delivery: Delivery, packetId: number, dup: boolean, now: number) {
+  private encode(
+    message: Message,
+    { qos, retain, identifiers }: Delivery,
+    packetId: number,
+    dup: boolean,
+    now: number,
+    topicAlias: number | undefined,
+    omitTopic: boolean,
+  ): Buffer {
     const { version } = this
-    const { qos, retain, identifiers } = delivery
-    const options = { version, qos, retain, dup, packetId, identifiers, now }
-    const plainly = () => encodePublish(message, { ...options, topicAlias: undefined, omitTopic: false })
-    if (this.aliases === undefined) return { bytes: plainly(), droppable: true }
-    const { alias, fresh } = this.aliases.assign(message.topic)
-    const bytes = encodePublish(message, { ...options, topicAlias: alias, omitTopic: !fresh })
+    // Written out: a spread of shared options took 30 % of a QoS 1 delivery.
+    return encodePublish(message, {
+      version,
+      qos,
+      retain,
+      dup,
+      packetId,
+      identifiers,
+      topicAlias,
+      omitTopic,
+      now,
+    })
+  }
+
+  private encodeAliased(
+    aliases: OutboundAliases,
+    message: Message,
+    delivery: Delivery,
+    packetId: number,
+    dup: boolean,
+    now: number,
+  ): AliasedPacket {
+    const { alias, fresh } = aliases.assign(message.topic)
+    const bytes = this.encode(message, delivery, packetId, dup, now, alias, !fresh)
     // The packet that tells the client an alias must arrive, or later ones mean nothing to it.
     if (!fresh || bytes.length <= this.terms.maximumPacketSize) return { bytes, droppable: !fresh }
     // The alias itself takes three bytes, and is no reason to withhold a message.
-    this.aliases.revoke(message.topic)
-    return { bytes: plainly(), droppable: true }
+    aliases.revoke(message.topic)
+    return { bytes: this.encode(message, delivery, packetId, dup, now, undefined, false), droppable: true }
   }
 
   private put(message: Message, bytes: Buffer, qos: Delivery['qos'], droppable: boolean): boolean {

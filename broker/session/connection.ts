@@ -19,7 +19,7 @@ import type {
 } from '../wire/packet.js'
 import { ReasonCode, connectReturnCode } from '../wire/reason-codes.js'
 import { AuthExchange, type AuthLink } from './auth-exchange.js'
-import { connect, refusalCode, type ConnectingConnection } from './connect.js'
+import { connect, type ConnectingConnection } from './connect.js'
 import type { ConnectedClient } from './connected-client.js'
 import type { SessionLayer } from './session-layer.js'
 import {
@@ -354,7 +354,8 @@ export class Connection implements ConnectionHandler, PacketHandler, ConnectingC
         this.authExchange = undefined
         if (outcome === undefined || this.isGone()) return
         if (outcome.kind === 'refused') {
-          this.end('not_authorized', refusalCode(outcome.reason), 'the re-authentication failed')
+          // DISCONNECT has no code for bad credentials [MQTT-3.14.2-1].
+          this.end('not_authorized', ReasonCode.NotAuthorized, 'the re-authentication failed')
           return
         }
         client.authorize(outcome.principal)

@@ -64,7 +64,13 @@ function deliveriesOf(queue: FakeQueue, options: Partial<DeliveryOptions> = {}) 
     sendPubRel: (packetId: number) => released.push(packetId),
     failed: (error: Error) => expect.unreachable(error.message),
   }
-  const deliveries = new Deliveries(queue, link, { window: 2, settledUpTo: 0, maybeSentUpTo: 0, ...options })
+  const deliveries = new Deliveries(queue, link, {
+    window: 2,
+    settledUpTo: 0,
+    maybeSentUpTo: 0,
+    sentUpTo: 0,
+    ...options,
+  })
   const offer = (payload: string, qos: 1 | 2 = 1) => {
     const sequence = queue.add(payload, qos)
     const entry = queue.entries.get(sequence)

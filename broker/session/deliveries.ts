@@ -38,6 +38,12 @@ export interface DeliveryOptions {
   readonly settledUpTo: number
   /** Entries up to this one may have been sent on an earlier connection: DUP is set [MQTT-3.3.1-1]. */
   readonly maybeSentUpTo: number
+  /**
+   * Entries up to this one have been sent on an earlier connection: expiry does not stop them [MQTT-4.3.3-7]. Not
+   * those that a former process may have sent: it may also have sent none of them, and then they must not come
+   * late [MQTT-3.3.2-5].
+   */
+  readonly sentUpTo: number
 }
 
 type InflightState = 'published' | 'releasing' | 'released'
@@ -192,7 +198,7 @@ export class Deliveries {
       const limit = {
         messages: this.options.window - this.inflight.size,
         bytes: READ_BYTES,
-        startedUpTo: this.options.maybeSentUpTo,
+        startedUpTo: this.options.sentUpTo,
       }
       const entries = this.queue.read(this.cursor, limit)
       if (entries instanceof Promise) {

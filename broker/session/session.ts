@@ -18,8 +18,10 @@ export interface SessionLink {
  */
 export class Session implements Subscriber {
   readonly subscriptions = new Map<string, Subscription>()
-  /** Last sequence number that may have been sent to the client. */
-  maybeSentUpTo = 0
+  /** Last sequence number that this process has sent to the client. */
+  sentUpTo = 0
+  /** Last one that a former process may have sent. */
+  formerlySentUpTo = 0
   /** Of a former process, which may have sent all that was queued: how far it got is not written down. */
   restored = false
   /** Runs while no connection is attached and the session is to end. */
@@ -33,6 +35,11 @@ export class Session implements Subscriber {
     readonly clientId: string,
     readonly queue: VolatileQueue | undefined,
   ) {}
+
+  /** Last sequence number that may have been sent to the client. */
+  get maybeSentUpTo(): number {
+    return Math.max(this.sentUpTo, this.formerlySentUpTo)
+  }
 
   get durable(): boolean {
     return this.queue === undefined

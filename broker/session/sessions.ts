@@ -117,7 +117,7 @@ export class Sessions {
     const { session, stored, clientId } = client
     const { sentUpTo, unsettled } = client.deliveries.close()
     client.inbound.close()
-    session.maybeSentUpTo = Math.max(session.maybeSentUpTo, sentUpTo)
+    session.sentUpTo = Math.max(session.sentUpTo, sentUpTo)
     session.detach()
     const holder = this.holders.get(clientId)
     if (holder?.client === client) holder.client = undefined
