@@ -4,7 +4,7 @@ import path from 'node:path'
 import { afterAll, afterEach, beforeAll } from 'vitest'
 import WebSocket, { createWebSocketStream } from 'ws'
 import { createGateway, type ConfigInput, type Gateway } from '../../broker/app/index.js'
-import { RawClient, type ConnectedRawClient, type ConnectOptions, type ProtocolVersion } from './raw-client.js'
+import { RawClient, type ConnectOptions, type ProtocolVersion } from './raw-client.js'
 import { ShiftedClock } from './shifted-clock.js'
 
 export interface LogLine {
@@ -71,7 +71,7 @@ export class TestGateway {
   }
 
   /** Connects over TCP and waits for CONNACK, whatever it says. MQTT 5, and an identifier of ours by default. */
-  connect(options: ConnectOptions = {}): Promise<ConnectedRawClient> {
+  connect(options: ConnectOptions = {}): Promise<RawClient> {
     return this.kept(RawClient.connect(this.port, { clientId: unique('client'), ...options }))
   }
 

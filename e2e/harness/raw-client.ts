@@ -24,7 +24,6 @@ export type QoS = 0 | 1 | 2
 export type ConnectOptions = Partial<Omit<IConnectPacket, 'cmd'>>
 export type PublishOptions = Partial<Omit<IPublishPacket, 'cmd' | 'topic' | 'payload'>>
 export type Publish = IPublishPacket & { readonly payload: Buffer }
-export type ConnectedRawClient = RawClient & { readonly connack: IConnackPacket }
 
 type Command = Packet['cmd']
 type PacketOf<C extends Command> = C extends 'publish' ? Publish : Extract<Packet, { cmd: C }>
@@ -47,6 +46,7 @@ export class RawClient {
   private readonly parser
   private readonly closed: Promise<void>
   private ended = false
+  private answer: IConnackPacket | undefined
   private nextId = 1
 
   /** `socket`: TCP, TLS, or the stream of a WebSocket. */
@@ -82,15 +82,22 @@ export class RawClient {
   }
 
   /** Opens, connects and waits for a CONNACK, whatever it says. */
-  static async connect(port: number, options: ConnectOptions = {}): Promise<ConnectedRawClient> {
+  static async connect(port: number, options: ConnectOptions = {}): Promise<RawClient> {
     const client = await RawClient.open(port, options.protocolVersion ?? 5)
     return client.connect(options)
   }
 
   /** CONNECT, and the CONNACK that answers it. */
-  async connect(options: ConnectOptions = {}): Promise<ConnectedRawClient> {
+  async connect(options: ConnectOptions = {}): Promise<RawClient> {
     this.sendConnect(options)
-    return Object.assign(this, { connack: await this.next('connack') })
+    this.answer = await this.next('connack')
+    return this
+  }
+
+  /** What `connect` was answered. */
+  get connack(): IConnackPacket {
+    if (this.answer === undefined) throw new Error('there has been no CONNACK')
+    return this.answer
   }
 
   sendConnect(options: ConnectOptions = {}): void {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { unique, useGateway } from '../harness/gateway.js'
-import type { ConnectedRawClient } from '../harness/raw-client.js'
+import type { RawClient } from '../harness/raw-client.js'
 
 const gateway = useGateway({
   access: {
@@ -15,7 +15,7 @@ const lasting = { sessionExpiryInterval: 600 }
 
 async function subscribed(
   qos: 0 | 2 = 2,
-): Promise<{ subscriber: ConnectedRawClient; clientId: string; topic: string }> {
+): Promise<{ subscriber: RawClient; clientId: string; topic: string }> {
   const clientId = unique('c')
   const topic = unique('t')
   const subscriber = await gateway.connect({ clientId, properties: lasting })

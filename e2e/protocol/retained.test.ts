@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest'
 import { unique, useGateway } from '../harness/gateway.js'
-import type { ConnectedRawClient, Publish } from '../harness/raw-client.js'
+import type { RawClient, Publish } from '../harness/raw-client.js'
 
 const gateway = useGateway()
 
-async function retainedFor(client: ConnectedRawClient): Promise<string[]> {
+async function retainedFor(client: RawClient): Promise<string[]> {
   const packets = (await client.settled()) as Publish[]
   return packets.map(({ payload }) => payload.toString()).sort()
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { unique, useGateway } from '../harness/gateway.js'
-import type { ConnectedRawClient, Publish } from '../harness/raw-client.js'
+import type { RawClient, Publish } from '../harness/raw-client.js'
 
 const gateway = useGateway()
 const lasting = { sessionExpiryInterval: 600 }
@@ -11,7 +11,7 @@ async function member(filter: string, qos: 0 | 1 | 2 = 1, clientId = unique('mem
   return { client, clientId }
 }
 
-async function publishes(client: ConnectedRawClient): Promise<string[]> {
+async function publishes(client: RawClient): Promise<string[]> {
   const packets = await client.settled()
   return packets
     .filter(({ cmd }) => cmd === 'publish')

@@ -114,7 +114,7 @@ describe('SUBSCRIBE', () => {
     'a+',
     '+a',
     'a/b+/c',
-        '$share/',
+    '$share/',
     '$share//a',
     '$share/g',
     '$share/g/',
