@@ -31,8 +31,8 @@ export interface MessageFields {
  * A message on its way through the gateway: the envelope that every step reads.
  *
  * A class with all fields set in the constructor, so that every message has one hidden class on the hot path.
- * `payload` may be a view of the buffer that the socket read into: whoever keeps a message past the tick in
- * which it arrived calls `own()` first, else 64 bytes pin 64 KiB.
+ * `payload` of a QoS 0 message may be a view of the buffer that all sockets read into: whoever keeps a message
+ * past the call in which it got it calls `own()` first.
  */
 export class Message {
   readonly topic: string

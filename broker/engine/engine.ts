@@ -133,8 +133,8 @@ class PublishEngine implements AedesEngine, Engine {
       done(lineFull(), 0)
       return
     }
-    // Listeners keep what they are given; the payload may be a view of a buffer that is read into again.
-    if (this.observed) message.own()
+    // The payload may be a view of a buffer that is read into again. Queues, windows and listeners keep messages.
+    if (message.qos > 0 || this.observed) message.own()
     this.pipeline.upcoming = publication
     try {
       internals(this.broker).publish(new PublishedPacket(message), client, (error) => {

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Assembler } from './assembler.js'
+import { readShared } from './shared-read.js'
 import type { Channel, ChannelOwner, TrafficCounter } from './channel.js'
 
 /** MQTT on the bare socket: tcp and tls. The socket allows half-open, so that what is queued outlives the peer's end. */
@@ -10,10 +11,12 @@ export class StreamChannel implements Channel {
     private readonly traffic: TrafficCounter,
     owner: ChannelOwner,
   ) {
-    socket.on('data', (chunk: Buffer) => {
+    const read = (chunk: Buffer): void => {
       traffic.bytesReceived(chunk.length)
       owner.received(chunk)
-    })
+    }
+    readShared(socket, read)
+    socket.on('data', read)
     socket.on('drain', () => owner.writable())
     socket.on('end', () => owner.ending('peer_closed'))
     socket.on('error', () => owner.failed('socket_error'))

@@ -6,6 +6,7 @@ import { webSocketCloses } from './close-codes.js'
 import { FrameReader } from './frame-reader.js'
 import { closeFrame, frameHeaderSize, pongFrame, writeBinaryHeader } from './frame-writer.js'
 import { LARGE_ENTRY } from './outbox-queue.js'
+import { readShared } from './shared-read.js'
 import { tookAll } from './stream-channel.js'
 
 /**
@@ -25,7 +26,10 @@ export class WebSocketChannel implements Channel {
     private readonly traffic: TrafficCounter,
     private readonly owner: ChannelOwner,
   ) {
-    socket.on('data', (chunk: Buffer) => this.read(chunk))
+    const read = (chunk: Buffer): void => this.read(chunk)
+    readShared(socket, read)
+    // Bytes that came with the handshake, and all of them where reads cannot be shared.
+    socket.on('data', read)
     socket.on('drain', () => {
       this.blocked = false
       this.pong()

@@ -1,0 +1,66 @@
+import { once } from 'node:events'
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import { afterEach, expect, it } from 'vitest'
+import { readShared } from './shared-read.js'
+
+const open: { destroy(): void }[] = []
+
+afterEach(() => {
+  for (const socket of open.splice(0)) socket.destroy()
+})
+
+async function pair(): Promise<{ client: Socket; accepted: Socket }> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const connection = once(server, 'connection')
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  const [accepted] = (await connection) as [Socket]
+  server.close()
+  open.push(client, accepted)
+  return { client, accepted }
+}
+
+it('finds the fields of this version of Node: without them every read allocates 64 KiB', async () => {
+  const { accepted } = await pair()
+  expect(readShared(accepted, () => {})).toBe(true)
+})
+
+it('reads into the same memory every time, and goes on through pause, resume and end', async () => {
+  const { client, accepted } = await pair()
+  const memory = new Set<ArrayBufferLike>()
+  let text = ''
+  let wake = (): void => {}
+  readShared(accepted, (bytes) => {
+    memory.add(bytes.buffer)
+    text += bytes.toString()
+    wake()
+  })
+  accepted.on('data', () => expect.unreachable('the stream must not see the bytes too'))
+  const until = async (wanted: string): Promise<void> => {
+    while (text !== wanted) await new Promise<void>((resolve) => (wake = resolve))
+  }
+  client.write('one')
+  await until('one')
+  accepted.pause()
+  client.write(' two')
+  accepted.resume()
+  await until('one two')
+  const ended = once(accepted, 'end')
+  client.end(' three')
+  await until('one two three')
+  await ended
+  expect(memory.size).toBe(1)
+})
+
+it('holds a sender back while it is paused', async () => {
+  const { client, accepted } = await pair()
+  let received = 0
+  readShared(accepted, (bytes) => {
+    received += bytes.length
+  })
+  accepted.on('data', () => {})
+  accepted.pause()
+  while (client.write(Buffer.alloc(1 << 20))) await new Promise((resolve) => setImmediate(resolve))
+  expect(client.writableLength).toBeGreaterThan(0)
+  expect(received).toBe(0)
+})
