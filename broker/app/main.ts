@@ -4,6 +4,7 @@ import { bridgesCommand } from './commands/bridges.js'
 import { checkConfigCommand } from './commands/check-config.js'
 import { demoCommand } from './commands/demo.js'
 import { keysCommand } from './commands/keys.js'
+import { loadCommand } from './commands/load.js'
 import { simCommand } from './commands/sim.js'
 import { startCommand } from './commands/start.js'
 import { tokenCommand } from './commands/token.js'
@@ -22,6 +23,7 @@ for (const command of [
   demoCommand(),
   bridgesCommand(),
   simCommand(),
+  loadCommand(),
   keysCommand(),
   tokenCommand(),
 ]) {

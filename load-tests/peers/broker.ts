@@ -1,0 +1,33 @@
+import type { Endpoint } from '../client/endpoint.js'
+
+export const TRANSPORTS = ['ws', 'wss', 'tcp', 'tls'] as const
+export type Transport = (typeof TRANSPORTS)[number]
+
+/** A broker under load: one that was started for it, or one that runs elsewhere. */
+export interface Broker {
+  /** `gateway`, `mosquitto`, ...: in tables and charts. */
+  readonly name: string
+  readonly version: string
+  /** The settings that it runs with, for the report; empty where they are not known. */
+  readonly settings: string
+  /** Process on this machine whose CPU time and memory are measured. */
+  pid(): number | undefined
+  endpoint(transport: Transport): Endpoint
+  /** Ends the process and starts it again on the same ports; undefined of one that runs elsewhere. */
+  readonly restart?: () => Promise<void>
+  stop(): Promise<void>
+}
+
+/** What the brokers of a comparison have in common. */
+export interface PeerSettings {
+  /** QoS 1 and 2 messages under way to and from a client. */
+  readonly inflight: number
+  /** Messages queued for a session. */
+  readonly queued: number
+  /** Whether listeners with TLS are needed. */
+  readonly tls: boolean
+  /** Core, as `taskset` writes it. */
+  readonly cores: string | undefined
+  /** Folder for CPU profiles of brokers that are Node programs. */
+  readonly profiles: string | undefined
+}

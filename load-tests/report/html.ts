@@ -1,0 +1,4 @@
+import type { LoadReport } from './report.js'
+export function htmlReport(report: LoadReport): string {
+  return JSON.stringify(report)
+}

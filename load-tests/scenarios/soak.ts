@@ -1,0 +1,57 @@
+import { slopeOf } from '../measure/statistics.js'
+import type { Metrics } from '../report/metrics.js'
+import type { TimelinePoint } from '../report/report.js'
+import { known, outcomeMetrics, pause, windowMetrics } from './measured.js'
+import type { Scenario } from './scenario.js'
+import { withTraffic } from './traffic.js'
+
+const SECONDS_PER_HOUR = 3_600
+
+/** A steady load for long: memory that grows, latency that creeps, a message that is lost once an hour. */
+export const soak: Scenario = {
+  summary: 'a steady rate for long, with memory and latency over time',
+  figure: 'rssSlope',
+  defaults: {
+    publishers: 200,
+    receivers: 200,
+    qos: 1,
+    sessions: 'persistent',
+    pace: { kind: 'rate', messagesPerSecond: 2_000 },
+    warmupMs: 30_000,
+    durationMs: 600_000,
+    sampleMs: 10_000,
+  },
+  concerns: [
+    ...(['transport', 'version', 'qos', 'payloadBytes', 'publishers', 'receivers'] as const),
+    ...(['pace', 'sessions', 'warmupMs', 'durationMs', 'sampleMs'] as const),
+  ],
+  freshBroker: true,
+  run: (context) =>
+    withTraffic(context, 'pairs', async (traffic) => {
+      const { warmupMs, durationMs, sampleMs } = context.settings
+      await pause(warmupMs)
+      const timeline: TimelinePoint[] = []
+      const all: Metrics[] = []
+      const windows = Math.max(1, Math.round(durationMs / sampleMs))
+      for (let index = 1; index <= windows; index++) {
+        const metrics = windowMetrics(await traffic.window(sampleMs))
+        const seconds = (index * sampleMs) / 1_000
+        const { rss = 0, p99 = 0, deliveriesPerSecond = 0 } = metrics
+        timeline.push({ seconds, rss, p99, deliveriesPerSecond })
+        all.push(metrics)
+        context.progress(`${seconds} s: ${rss.toFixed(0)} MB, p99 ${p99.toFixed(2)} ms`)
+      }
+      const outcomes = await traffic.end()
+      const worst = (name: 'p99' | 'max') => Math.max(...all.map((metrics) => metrics[name] ?? 0))
+      return {
+        metrics: known({
+          ...all.at(-1),
+          p99: worst('p99'),
+          max: worst('max'),
+          rssSlope: slopeOf(timeline.map(({ seconds, rss }) => [seconds / SECONDS_PER_HOUR, rss] as const)),
+          ...outcomeMetrics(outcomes),
+        }),
+        timeline,
+      }
+    }),
+}

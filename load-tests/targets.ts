@@ -1,0 +1,100 @@
+import type { Bench, BrokerKind } from './bench.js'
+import type { Subject, Work } from './compare.js'
+import type { Transport } from './peers/broker.js'
+import { settingsOf, type ScenarioName } from './scenarios/all.js'
+import type { LoadSettings } from './scenarios/scenario.js'
+
+type Asked = Partial<LoadSettings>
+
+const outstanding = (count: number) => ({ kind: 'closed', outstanding: count }) as const
+
+/** The work of the target table, with the least ratio to each peer. */
+const TABLE: readonly {
+  readonly scenario: ScenarioName
+  readonly title: string
+  readonly asked: Asked
+  readonly mosquitto: number
+  readonly stock: number
+}[] = [
+  { scenario: 'fanout', title: 'fan-out 1 to 500, 32 outstanding', asked: {}, mosquitto: 8, stock: 40 },
+  {
+    scenario: 'fanout',
+    title: 'fan-out 1 to 500, 1 outstanding',
+    asked: { pace: outstanding(1) },
+    mosquitto: 0.9,
+    stock: 4,
+  },
+  { scenario: 'fanin', title: 'fan-in 200 to 1', asked: {}, mosquitto: 1, stock: 6 },
+  { scenario: 'pairs', title: 'pairs 200 to 200', asked: {}, mosquitto: 1, stock: 6 },
+  {
+    scenario: 'fanout',
+    title: 'fan-out 1 to 500, 32 outstanding',
+    asked: { qos: 1 },
+    mosquitto: 0.8,
+    stock: 4,
+  },
+  { scenario: 'fanin', title: 'fan-in 200 to 1', asked: { qos: 1 }, mosquitto: 0.8, stock: 4 },
+  { scenario: 'pairs', title: 'pairs 200 to 200', asked: { qos: 1 }, mosquitto: 0.8, stock: 4 },
+]
+
+const VERSIONS = [
+  { version: 4, name: 'MQTT 3.1.1' },
+  { version: 5, name: 'MQTT 5' },
+] as const
+
+/**
+ * Every row of the table of docs/performance.md. `asked` (duration, warm-up, payload) is for all of them; `only` keeps
+ * the rows whose title has this text.
+ */
+export function targetWork(bench: Bench, asked: Asked, only: string | undefined): Work[] {
+  const subject = (kind: BrokerKind, transport?: Transport): Subject => ({
+    label: transport === undefined ? kind : `${kind} ${transport}`,
+    broker: () => bench.broker(kind),
+    ...(transport !== undefined && { transport }),
+  })
+  const gateway = subject('gateway')
+  const mosquitto = subject('mosquitto')
+
+  const throughput = VERSIONS.flatMap(({ version, name }) =>
+    TABLE.map((row): Work => {
+      const settings = settingsOf(row.scenario, { ...row.asked, version, ...asked })
+      const title = `${row.title}, QoS ${settings.qos}, ${name}`
+      const common = { title, scenario: row.scenario, settings }
+      // The packages of the stock stack speak no MQTT 5.
+      return version === 5
+        ? { ...common, subjects: [gateway, mosquitto], targets: { mosquitto: row.mosquitto } }
+        : {
+            ...common,
+            subjects: [gateway, mosquitto, subject('stock')],
+            targets: { mosquitto: row.mosquitto, stock: row.stock },
+          }
+    }),
+  )
+  const latency = (['fanout', 'fanin', 'pairs'] as const).map((scenario): Work => ({
+    title: `${scenario}, p99 at half of Mosquitto's peak`,
+    scenario,
+    settings: settingsOf(scenario, asked),
+    subjects: [gateway, mosquitto],
+    figure: 'p99',
+    rateOfPeak: { share: 0.5, of: mosquitto },
+    targets: { mosquitto: 1 },
+  }))
+  const transports = (['fanout', 'pairs'] as const).map((scenario): Work => ({
+    title: `${scenario}, by transport`,
+    scenario,
+    settings: settingsOf(scenario, asked),
+    subjects: (['tcp', 'ws', 'tls', 'wss'] as const).map((transport) => subject('gateway', transport)),
+    targets: { 'gateway ws': 1 },
+  }))
+  const durable = (['persistent', 'offline'] as const).flatMap((sessions) =>
+    (['fanout', 'pairs'] as const).map((scenario): Work => ({
+      title: `durable: ${scenario}, QoS 1, ${sessions === 'offline' ? 'offline' : 'online'} persistent sessions`,
+      scenario,
+      settings: settingsOf(scenario, { ...asked, qos: 1, sessions }),
+      subjects: [gateway, subject('gateway-sync'), mosquitto, subject('stock')],
+    })),
+  )
+  return [...throughput, ...latency, ...transports, ...durable].filter(
+    ({ title }) => only === undefined || title.includes(only),
+  )
+}
