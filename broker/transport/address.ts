@@ -5,11 +5,6 @@ export function normalizeAddress(address: string): string {
   return address.startsWith(MAPPED) && address.includes('.') ? address.slice(MAPPED.length) : address
 }
 
-/** Whether a normalized address is of the loopback interface. */
-export function isLoopbackAddress(address: string): boolean {
-  return address === '::1' || address.startsWith('127.')
-}
-
 /** `host:port` as it stands in a URL. */
 export function formatAuthority(host: string, port: number): string {
   return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`

@@ -114,6 +114,8 @@ describe('the origin', () => {
   it('on a loopback listener has to have a loopback name (DNS rebinding)', () => {
     const loopback = { loopback: true }
     expect(allowed('http://evil.example:8080', 'evil.example:8080', loopback)).toBe(false)
+    const disguised = '127.0.0.1.evil.example:8080'
+    expect(allowed(`http://${disguised}`, disguised, loopback)).toBe(false)
     for (const host of ['localhost:8080', '127.0.0.1:8080', '[::1]:8080']) {
       expect(allowed(`http://${host}`, host, loopback)).toBe(true)
     }

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { HandshakeRefusal } from '../contract/events.js'
-import { isLoopbackAddress } from './address.js'
+import { isLoopbackName } from '../contract/loopback.js'
 
 export interface HandshakeRules {
   readonly path: string
@@ -155,9 +155,4 @@ function isOwnOrigin(origin: string, host: string, loopback: boolean): boolean {
 function withoutDefaultPort(host: string, protocol: string): string {
   const port = protocol === 'https:' ? ':443' : ':80'
   return host.endsWith(port) ? host.slice(0, -port.length) : host
-}
-
-function isLoopbackName(hostname: string): boolean {
-  const name = hostname.replace(/^\[|\]$/g, '')
-  return name === 'localhost' || name.endsWith('.localhost') || isLoopbackAddress(name)
 }

@@ -2,7 +2,8 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { GatewayError } from '../contract/errors.js'
-import { isLoopbackAddress, normalizeAddress } from './address.js'
+import { isLoopbackAddress } from '../contract/loopback.js'
+import { normalizeAddress } from './address.js'
 import {
   closeAfterTest,
   closeAll,

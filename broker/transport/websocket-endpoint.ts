@@ -4,7 +4,7 @@ import { WebSocketServer } from 'ws'
 import type { WebSocketListenerConfig } from '../../config/schema.js'
 import type { Clock } from '../contract/clock.js'
 import type { TransportEvents } from '../contract/events.js'
-import { isLoopbackAddress } from './address.js'
+import { isLoopbackName } from '../contract/loopback.js'
 import type { Assembler } from './assembler.js'
 import type { Channel, ChannelOwner } from './channel.js'
 import { CompressedChannel } from './compressed-channel.js'
@@ -46,7 +46,7 @@ export class WebSocketEndpoint {
     this.rules = {
       path: config.path,
       origins: config.origins,
-      loopback: isLoopbackAddress(config.host) || config.host === 'localhost',
+      loopback: isLoopbackName(config.host),
     }
     this.compressor = config.compression ? createCompressor(deps.packetSize) : undefined
     this.front = new HttpFront(
