@@ -1,4 +1,4 @@
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { AdminServer, type AdminTelemetry, type ServiceReadiness } from './admin-server.js'
 
@@ -25,6 +25,16 @@ async function started(more: Partial<AdminTelemetry> = {}, services: readonly Se
   await server.start()
   const base = server.url ?? ''
   return { server, base, get: (path: string, init?: RequestInit) => fetch(base + path, init) }
+}
+
+/** Sends all requests at once; the status codes of the answers, until the first connection closes or falls silent. */
+async function pipelined({ hostname, port }: URL, requests: readonly string[]): Promise<number[]> {
+  const socket = connect(Number(port), hostname)
+  socket.on('error', () => {})
+  socket.end(requests.join(''))
+  let text = ''
+  for await (const chunk of socket as AsyncIterable<Buffer>) text += chunk.toString()
+  return [...text.matchAll(/^HTTP\/1\.1 (\d+)/gm)].map(([, status]) => Number(status))
 }
 
 describe('the admin listener', () => {
@@ -65,6 +75,33 @@ describe('the admin listener', () => {
         ],
       },
     ])
+  })
+
+  it.each([
+    ['127.0.0.1', 200],
+    ['localhost:9090', 200],
+    ['[::1]:9090', 200],
+    ['gateway.localhost', 200],
+    ['evil.example', 421],
+    ['127.0.0.1.evil.example', 421],
+    ['', 421],
+  ])('answers on the loopback interface only to names of it: Host %j gets %i', async (host, status) => {
+    const { base } = await started()
+    const answers = await pipelined(new URL(base), [`GET /metrics HTTP/1.1\r\nHost: ${host}\r\n\r\n`])
+    expect(answers).toEqual([status])
+  })
+
+  it('bounds the requests of one connection', async () => {
+    let scrapes = 0
+    const { base } = await started({
+      scrape: () => {
+        scrapes++
+        return Promise.resolve({ contentType: 'text/plain', text: 'x' })
+      },
+    })
+    const request = 'GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n'
+    await pipelined(new URL(base), Array<string>(1_000).fill(request))
+    expect(scrapes).toBeLessThanOrEqual(100)
   })
 
   it('gives the metrics as Prometheus wants them', async () => {

@@ -3,6 +3,7 @@ import { STATUS_CODES } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Config } from '../../config/schema.js'
 import { GatewayError } from '../contract/errors.js'
+import { isLoopbackName } from '../contract/loopback.js'
 import type { Readiness, Service } from '../contract/service.js'
 
 export interface AdminOptions {
@@ -25,6 +26,9 @@ export interface AdminTelemetry {
 /**
  * `/healthz` (the process answers), `/readyz` (all services are ready) and `/metrics`, on an address of their own. Errors
  * are problem documents (RFC 9457).
+ *
+ * Bound, so that whoever reaches it cannot take memory or descriptors from MQTT: connections, requests that one
+ * connection may pipeline (20,000 unread ones for `/metrics` cost 340 MB), and the time for a request.
  */
 export class AdminServer implements Service {
   readonly name = 'admin'
@@ -74,6 +78,9 @@ export class AdminServer implements Service {
       // Nothing here takes a body, and an answer takes milliseconds.
       bodyLimit: 1_024,
       requestTimeout: REQUEST_TIMEOUT_MS,
+      // Else Node looks for slow requests every 30 s only.
+      http: { headersTimeout: REQUEST_TIMEOUT_MS, connectionsCheckingInterval: 1_000 },
+      maxRequestsPerSocket: MAX_REQUESTS_PER_CONNECTION,
       connectionTimeout: REQUEST_TIMEOUT_MS,
       keepAliveTimeout: KEEP_ALIVE_MS,
       forceCloseConnections: true,
@@ -81,9 +88,13 @@ export class AdminServer implements Service {
       // A path that cannot be decoded never reaches the handlers below.
       frameworkErrors: (error, _request, reply) => void problem(reply, statusOf(error)),
     })
-    server.addHook('onRequest', (_request, reply, done) => {
+    server.server.maxConnections = MAX_CONNECTIONS
+    const onlyLocal = isLoopbackName(this.config.host)
+    server.addHook('onRequest', (request, reply, done) => {
       void reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' })
-      done()
+      // A page on the Internet can have its own name resolve to 127.0.0.1 and read what is here (DNS rebinding).
+      if (onlyLocal && !isLoopbackName(request.hostname)) problem(reply, 421)
+      else done()
     })
     server.get('/healthz', () => ({ status: 'ok' }))
     server.get('/readyz', (_request, reply) => {
@@ -112,6 +123,8 @@ export class AdminServer implements Service {
   }
 }
 
+const MAX_CONNECTIONS = 256
+const MAX_REQUESTS_PER_CONNECTION = 100
 const REQUEST_TIMEOUT_MS = 10_000
 /** Prometheus scrapes every 15 s or so; a connection in between is kept for it. */
 const KEEP_ALIVE_MS = 30_000
