@@ -1,11 +1,16 @@
 import uPlot from 'uplot'
 import { durationOf, type Feed } from './feed-store.js'
-import { formatValue, lookOf } from './metric.js'
+import { digitsFor, formatValue, lookOf } from './metric.js'
+import { chartRows, type ChartRow } from './chart-rows.js'
 
 /** A feed is stale when this many of its windows have passed without a point. */
 const STALE_WINDOWS = 4
 
 const CHART_HEIGHT = 150
+
+/** Width of a character of an axis label, and the room beside it, in pixels. */
+const LABEL_CHARACTER = 6.5
+const LABEL_GAP = 10
 
 /** The card of one feed: current value, and a chart of the average inside its band from minimum to maximum. */
 export class ChartCard {
@@ -16,6 +21,7 @@ export class ChartCard {
   private plot: uPlot | undefined
   private visible = false
   private drawn = -1
+  private rows: readonly ChartRow[] = []
 
   constructor(private readonly feed: Feed) {
     const look = lookOf(feed.name.metric)
@@ -48,19 +54,19 @@ export class ChartCard {
     if (!this.visible || this.drawn === revision) return
     this.drawn = revision
     const { unit, label } = lookOf(name.metric)
-    this.value.replaceChildren(formatValue(last.avg), unitOf(unit))
-    const low = formatValue(Math.min(...points.map(({ min }) => min)))
-    const high = formatValue(Math.max(...points.map(({ max }) => max)))
-    this.range.replaceChildren(text(`${low} – ${high} ${unit}`), text(`${last.count} readings a point`))
-    this.holder.setAttribute(
-      'aria-label',
-      `${label}: now ${formatValue(last.avg)} ${unit}, between ${low} and ${high}`,
-    )
+    const lowest = Math.min(...points.map(({ min }) => min))
+    const highest = Math.max(...points.map(({ max }) => max))
+    const digits = digitsFor(lowest, highest)
+    const [current, low, high] = [last.avg, lowest, highest].map((value) => formatValue(value, digits))
+    this.value.replaceChildren(current ?? '', unitOf(unit))
+    this.range.replaceChildren(text(`${low} – ${high} ${unit}`), text(readings(last.count, name.window)))
+    this.holder.setAttribute('aria-label', `${label}: now ${current} ${unit}, between ${low} and ${high}`)
+    this.rows = chartRows(points, durationOf(name.window) * 1000)
     const data: uPlot.AlignedData = [
-      points.map(({ end }) => end / 1000),
-      points.map(({ max }) => max),
-      points.map(({ min }) => min),
-      points.map(({ avg }) => avg),
+      this.rows.map(({ time }) => time / 1000),
+      this.rows.map(({ point }) => point?.max),
+      this.rows.map(({ point }) => point?.min),
+      this.rows.map(({ point }) => point?.avg),
     ]
     if (this.plot === undefined) this.plot = this.draw(data)
     else this.plot.setData(data)
@@ -93,18 +99,23 @@ export class ChartCard {
       ticks: { show: false },
       font: '11px system-ui, sans-serif',
     }
-    const format = (_plot: uPlot, values: number[]) => values.map((value) => value.toLocaleString('en'))
     return new uPlot(
       {
         width: this.holder.clientWidth || 300,
         height: CHART_HEIGHT,
-        padding: [10, 6, 0, 0],
+        padding: [10, 12, 0, 0],
         cursor: { drag: { x: false, y: false }, points: { size: 6 } },
         legend: { show: false },
         scales: { y: { range: (_plot, min, max) => paddedRange(min, max) } },
         axes: [
-          { ...axis, space: 70, values: (_plot, values) => values.map(clockTime), size: 28 },
-          { ...axis, space: 34, size: 44, values: format },
+          { ...axis, space: 76, size: 22, gap: 6, values: (_plot, values) => clockTimes(values) },
+          {
+            ...axis,
+            space: 34,
+            gap: 6,
+            size: (_plot, values) => labelWidth(values),
+            values: (_plot, values) => evenly(values),
+          },
         ],
         bands: [{ series: [1, 2], fill: `color-mix(in srgb, ${color} 18%, transparent)` }],
         series: [
@@ -121,17 +132,17 @@ export class ChartCard {
   }
 
   private showCursor(plot: uPlot): void {
-    const point = this.feed.points[plot.cursor.idx ?? -1]
+    const point = this.rows[plot.cursor.idx ?? -1]?.point
     if (point === undefined) {
       this.drawn = -1
       return
     }
     const { unit } = lookOf(this.feed.name.metric)
+    const digits = digitsFor(point.min, point.max)
+    const [average, low, high] = [point.avg, point.min, point.max].map((value) => formatValue(value, digits))
     this.range.replaceChildren(
-      text(
-        `${formatValue(point.min)} – ${formatValue(point.max)} ${unit}, average ${formatValue(point.avg)}`,
-      ),
-      text(new Date(point.end).toLocaleTimeString()),
+      text(`${average} ${unit} (${low} – ${high})`),
+      text(clockTimes([point.end / 1000], true).join('')),
     )
   }
 }
@@ -145,12 +156,29 @@ function paddedRange(min: number | null, max: number | null): [number, number] {
   return [middle - span * 0.6, middle + span * 0.6]
 }
 
-function clockTime(seconds: number): string {
-  return new Date(seconds * 1000).toLocaleTimeString([], {
+/** 24 hours everywhere: short, and in order at a glance. Seconds only where ticks are closer than a minute. */
+function clockTimes(seconds: readonly number[], exact = seconds.some((value) => value % 60 !== 0)): string[] {
+  const format = new Intl.DateTimeFormat('en', {
     hour: '2-digit',
     minute: '2-digit',
-    second: '2-digit',
+    ...(exact && { second: '2-digit' }),
+    hourCycle: 'h23',
   })
+  return seconds.map((value) => format.format(value * 1000))
+}
+
+/** All labels of an axis with as many decimals as the one that needs most. */
+function evenly(values: readonly number[]): string[] {
+  const digits = Math.max(0, ...values.map((value) => String(value).split('.')[1]?.length ?? 0))
+  return values.map((value) => formatValue(value, Math.min(digits, 4)))
+}
+
+function labelWidth(labels: readonly string[] | null): number {
+  return Math.ceil(Math.max(2, ...(labels ?? []).map((label) => label.length)) * LABEL_CHARACTER) + LABEL_GAP
+}
+
+function readings(count: number, window: string): string {
+  return `${count.toLocaleString('en')} ${count === 1 ? 'reading' : 'readings'} in ${window}`
 }
 
 function cssColor(variable: string): string {

@@ -87,9 +87,9 @@ function refresh(): void {
   if (state.phase === 'refused') return
   const patient = now - stateSince < PATIENCE_MS
   if (store.feeds.size > 0) notice.hide()
-  else if (state.phase === 'connected' && !patient) notice.noData()
+  else if (state.phase === 'connected' && patient) notice.waiting()
+  else if (state.phase === 'connected') notice.noData()
   else if (state.phase === 'waiting') notice.noGateway()
-  else if (state.phase === 'connected') notice.hide()
 }
 
 function describe(current: LinkState, now: number): string {

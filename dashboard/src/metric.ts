@@ -22,9 +22,14 @@ export function lookOf(metric: string): MetricLook {
   return { label, unit: '', color: OTHER_COLORS[hash % OTHER_COLORS.length] as string }
 }
 
-/** Three significant digits where they matter, no more than the eye can use. */
-export function formatValue(value: number): string {
-  const size = Math.abs(value)
-  const digits = size >= 1_000 ? 0 : size >= 100 ? 0 : size >= 10 ? 1 : 2
-  return value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits })
+/** Decimals that tell the values of a range apart, no more than the eye can use. */
+export function digitsFor(low: number, high: number): number {
+  const size = Math.max(Math.abs(low), Math.abs(high))
+  return size >= 100 ? 0 : size >= 10 ? 1 : 2
+}
+
+export function formatValue(value: number, digits: number): string {
+  const text = value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits })
+  // What rounds to nothing has no sign.
+  return /^-0(?:\.0*)?$/.test(text) ? text.slice(1) : text
 }

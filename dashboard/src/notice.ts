@@ -6,6 +6,11 @@ export class Notice {
     this.root.hidden = true
   }
 
+  /** Connected a moment ago: most feeds have a retained message, which is on its way. */
+  waiting(): void {
+    this.show('Waiting for the first points', 'Charts appear as soon as feeds arrive.')
+  }
+
   noData(): void {
     this.show(
       'Connected, but nothing has been published to feeds/ yet',
@@ -27,6 +32,7 @@ export class Notice {
 
   /** Asks for a token. */
   signIn(wrong: boolean, submit: (token: string) => void): void {
+    this.hide()
     this.show(
       wrong ? 'The gateway did not accept this token' : 'The gateway wants to know who you are',
       'Paste a token that may read feeds/#. It is kept until this tab is closed. For trying out, make one with:',
@@ -52,6 +58,8 @@ export class Notice {
 
   /** Odd paragraphs are prose, even ones commands. */
   private show(title: string, ...paragraphs: readonly string[]): void {
+    // Asked for twice a second: what is there already stays, with the reader's selection and scroll position.
+    if (!this.root.hidden && this.root.firstElementChild?.textContent === title) return
     const heading = document.createElement('h2')
     heading.textContent = title
     const blocks = paragraphs.map((paragraph, index) => {
