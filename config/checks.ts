@@ -15,6 +15,7 @@ export const checks: readonly Check<Config>[] = [
   { reads: ['access', 'limits'], run: accessTopics },
   { reads: ['session'], run: responseInformation },
   { reads: ['limits'], run: roomForPackets },
+  { reads: ['store', 'redis'], run: oneRedis },
 ]
 
 function listenerNames({ listeners }: Config): readonly Fault[] {
@@ -247,5 +248,61 @@ function roomForPackets({ limits }: Config): readonly Fault[] {
         allowed: `at least \`limits.packetSize\` (${packetSize}), so that one packet fits`,
       })
   }
+  return faults
+}
+
+function oneRedis({ store, redis }: Config): readonly Fault[] {
+  if (redis === undefined) {
+    if (store.type !== 'redis') return []
+    return [
+      {
+        path: ['redis'],
+        found: 'nothing, with `store.type: redis`',
+        allowed: 'one of `redis.url`, `redis.nodes` (Cluster), `redis.sentinels`',
+      },
+    ]
+  }
+  const { url, nodes, sentinels, master, caFile, certFile, keyFile } = redis
+  const faults: Fault[] = []
+  const kinds = Object.entries({ url, nodes, sentinels }).filter(([, value]) => value !== undefined)
+  if (kinds.length !== 1)
+    faults.push({
+      path: ['redis'],
+      found: kinds.length === 0 ? 'no address' : kinds.map(([key]) => `\`${key}\``).join(' and '),
+      allowed: 'exactly one of `url`, `nodes` (Cluster), `sentinels`',
+    })
+  if ((sentinels === undefined) !== (master === undefined))
+    faults.push({
+      path: ['redis', 'master'],
+      found:
+        master === undefined ? 'nothing, with `sentinels`' : `${showValue(master)} without \`sentinels\``,
+      allowed: 'the name of the master, together with `sentinels`',
+    })
+  const addresses = [...(url === undefined ? [] : [url]), ...(nodes ?? []), ...(sentinels ?? [])]
+  const encrypted = addresses.filter((address) => address.startsWith('rediss:')).length
+  if (nodes !== undefined && encrypted > 0 && encrypted < nodes.length)
+    faults.push({
+      path: ['redis', 'nodes'],
+      found: '`redis:` beside `rediss:`',
+      allowed: 'one of the two for all nodes',
+    })
+  if (nodes?.some((address) => /\/[1-9]\d*$/.test(address)) === true)
+    faults.push({
+      path: ['redis', 'nodes'],
+      found: 'the number of a database',
+      allowed: 'URLs without one: a Cluster has database 0 only',
+    })
+  if (encrypted === 0 && (caFile ?? certFile ?? keyFile) !== undefined)
+    faults.push({
+      path: ['redis'],
+      found: 'certificate files, but no `rediss://` address',
+      allowed: '`rediss://`, or no certificate files',
+    })
+  if ((certFile === undefined) !== (keyFile === undefined))
+    faults.push({
+      path: ['redis', certFile === undefined ? 'certFile' : 'keyFile'],
+      found: 'nothing',
+      allowed: '`certFile` and `keyFile` together',
+    })
   return faults
 }

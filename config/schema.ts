@@ -226,6 +226,70 @@ const limits = z.strictObject({
   outboxHardBytes: bytes.default(8_388_608).describe('Bytes waiting above which the connection is closed.'),
 })
 
+const redisUrl = z
+  .string()
+  .regex(
+    /^rediss?:\/\/[^\s/?#]+(?:\/\d{0,4})?$/,
+    '`redis://` or `rediss://[user:password@]host[:port][/database]`',
+  )
+
+const redis = z.strictObject({
+  url: redisUrl
+    .optional()
+    .describe(
+      'A single Redis, `redis://[user:password@]host[:port][/database]`; `rediss://` for TLS. One of `url`, `nodes`, `sentinels`.',
+    ),
+  nodes: z
+    .array(redisUrl)
+    .min(1)
+    .optional()
+    .describe('A Redis Cluster: URLs of some of its nodes, from which the others are found.'),
+  sentinels: z
+    .array(redisUrl)
+    .min(1)
+    .optional()
+    .describe(
+      'A Redis behind Sentinel: URLs of the sentinels (user and password in them are for the sentinels).',
+    ),
+  master: z.string().min(1).optional().describe('Name of the master that the sentinels watch.'),
+  username: z.string().min(1).optional().describe('ACL user, where the URL has none.'),
+  password: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Password, where the URL has none; `${NAME}` keeps it out of the file.'),
+  caFile: file
+    .optional()
+    .describe('PEM file with the authorities that certificates are checked against (`rediss://`).'),
+  certFile: file.optional().describe('PEM file with a client certificate (`rediss://`).'),
+  keyFile: file.optional().describe('PEM file with the key of the client certificate.'),
+  keyPrefix: z
+    .string()
+    .regex(/^[A-Za-z0-9_.:-]{1,64}$/, '1 to 64 letters, digits, `_`, `.`, `:` and `-`')
+    .default('openclaw')
+    .describe(
+      'What all keys and channels begin with. Gateways with the same one share sessions and messages.',
+    ),
+  waitReplicas: z
+    .int()
+    .min(0)
+    .max(16)
+    .default(0)
+    .describe(
+      'Replicas that must have a message before it is acknowledged. 0: a failover may lose what was acknowledged in its last moments.',
+    ),
+  connectTimeoutSeconds: seconds
+    .max(300)
+    .default(10)
+    .describe('Seconds that the start waits for Redis before it gives up.'),
+  commandTimeoutSeconds: seconds
+    .max(60)
+    .default(5)
+    .describe(
+      'Seconds without an answer after which a command is sent again. A command sent twice takes effect once.',
+    ),
+})
+
 export const configSchema = z.strictObject({
   node: z
     .strictObject({
@@ -263,9 +327,11 @@ export const configSchema = z.strictObject({
   store: z
     .strictObject({
       type: z
-        .enum(['memory', 'level'])
+        .enum(['memory', 'level', 'redis'])
         .default('level')
-        .describe('`memory` forgets at the end of the process; `level` keeps everything in `node.dataDir`.'),
+        .describe(
+          '`memory` forgets at the end of the process; `level` keeps everything in `node.dataDir`; `redis` in a Redis that several nodes may share.',
+        ),
       sync: z
         .boolean()
         .default(false)
@@ -275,6 +341,7 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .describe('Where sessions, queued and retained messages are kept.'),
+  redis: redis.optional().describe('The Redis of `store.type: redis`.'),
   auth: z
     .strictObject({
       anonymous: z
@@ -379,6 +446,7 @@ export type Config = z.output<typeof configSchema>
 export type ListenerConfig = Config['listeners'][number]
 export type WebSocketListenerConfig = Extract<ListenerConfig, { type: 'ws' | 'wss' }>
 export type TlsConfig = z.output<typeof tls>
+export type RedisConfig = z.output<typeof redis>
 export type LimitsConfig = Config['limits']
 export type AuthenticatorConfig = Config['auth']['authenticators'][number]
 export type JwtAuthenticatorConfig = Extract<AuthenticatorConfig, { type: 'jwt' }>

@@ -10,19 +10,17 @@ import { systemClock, type Clock } from '../contract/clock.js'
 import type { Engine } from '../contract/engine.js'
 import { Message } from '../contract/message.js'
 import type { Service } from '../contract/service.js'
-import type { Store, StoreLimits } from '../contract/store.js'
 import { createEngine, type Aedes } from '../engine/engine.js'
 import { StorePersistence } from '../engine/persistence.js'
 import { createRouter } from '../router/router.js'
 import { SessionService } from '../session/session-service.js'
-import { LevelStore } from '../store/level/level-store.js'
-import { MemoryStore } from '../store/memory/memory-store.js'
 import { SysTree } from '../telemetry/sys-tree.js'
 import { Telemetry } from '../telemetry/telemetry.js'
 import { Listener, type ListenerAddress } from '../transport/listener.js'
 import { createBridges } from './bridges.js'
 import { PACKAGE_VERSION } from './package.js'
 import { ServiceStack, step } from './services.js'
+import { createStores } from './stores.js'
 
 export interface GatewayOptions {
   /** Where the configuration came from, for the first line of the log. */
@@ -67,7 +65,7 @@ export async function buildGateway(config: Config, options: GatewayOptions = {})
   })
   const log = telemetry.log('gateway')
 
-  const store = createStore(config, telemetry, clock)
+  const { store, connections } = createStores(config, telemetry, clock)
   const router = createRouter()
   const persistence = new StorePersistence(store)
   const publishing = createEngine({ store, router, clock, events: telemetry.pipeline, nodeId, persistence })
@@ -97,8 +95,8 @@ export async function buildGateway(config: Config, options: GatewayOptions = {})
     graceMs: config.shutdown.graceSeconds * 1000,
   })
 
-  let connections = 0
-  const nextConnectionId = () => ++connections
+  let connectionsSoFar = 0
+  const nextConnectionId = () => ++connectionsSoFar
   const listeners = await Promise.all(
     config.listeners.map(async (listener) => {
       const wantsDashboard = 'dashboard' in listener && listener.dashboard
@@ -126,6 +124,12 @@ export async function buildGateway(config: Config, options: GatewayOptions = {})
     [
       telemetry,
       ...(admin === undefined ? [] : [admin]),
+      step('redis', {
+        stop: () => {
+          connections?.close()
+          return Promise.resolve()
+        },
+      }),
       step('store', {
         start: () => store.open(),
         stop: () => store.close(),
@@ -186,22 +190,6 @@ function createSysTree({ sys }: Config, telemetry: Telemetry, engine: Engine): S
       })
     },
   })
-}
-
-function createStore({ store, node, limits }: Config, telemetry: Telemetry, clock: Clock): Store {
-  const bounds: StoreLimits = {
-    queuedMessages: limits.queuedMessages,
-    queuedBytes: limits.queuedBytes,
-    whenFull: limits.whenQueueFull,
-    retainedMessages: limits.retainedMessages,
-    retainedBytes: limits.retainedBytes,
-  }
-  switch (store.type) {
-    case 'memory':
-      return new MemoryStore(bounds, telemetry.store, clock)
-    case 'level':
-      return new LevelStore({ directory: node.dataDir, sync: store.sync }, bounds, telemetry.store, clock)
-  }
 }
 
 /** One after the other: the log shows them in the order of the configuration, and the first fault ends it. */

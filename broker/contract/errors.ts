@@ -14,6 +14,9 @@ export const errorTable = {
   STORE_DAMAGED: 'The store cannot be read back; it has to be repaired or restored.',
   STORE_VERSION: 'The store was written by a version of the gateway that this one cannot read.',
   STORE_UNWRITABLE: 'The store cannot write: the disk is full, read-only or failing.',
+  REDIS_UNREACHABLE: 'No Redis answers at the configured address, or it refuses the user or password.',
+  REDIS_UNSUITABLE:
+    'The Redis that answers cannot serve as a store: a read-only replica, missing rights, too old, or not of the configured kind.',
   STORE_CLOSED: 'The store was used before it was opened or after it was closed.',
   STORE_BUSY: 'The store has as many writes waiting as it may; the sender has to try again.',
   QUOTA_EXCEEDED: 'A configured bound was reached (retained messages, queued messages, subscriptions).',

@@ -108,12 +108,21 @@ export interface StoreEvents {
   ): void
   writeFailed(error: Error): void
   writesRecovered(): void
+  /** Everything works, but what is stored may be lost in a way that the operator can mend. */
+  risk(description: string): void
   /** One entry could not be read back: it is left out, named and counted, and nothing else suffers. */
   entryDamaged(what: string, key: string, error: Error): void
   queueDropped(clientId: string, policy: 'refuse-new' | 'drop-oldest', count: number): void
   /** Queued messages whose Message Expiry Interval has passed, found on the way and removed. */
   messagesExpired(clientId: string, count: number): void
   committed(operations: number, milliseconds: number): void
+}
+
+/** Of the connections to Redis, whoever uses them. */
+export interface RedisEvents {
+  /** A connection is gone or was refused; it is tried again. Once until it is usable again. Warn. */
+  redisLost(connection: string, error: Error): void
+  redisBack(connection: string): void
 }
 
 export interface AccessEvents {

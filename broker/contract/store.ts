@@ -48,6 +48,7 @@ export interface Store {
    * payload (a larger one comes alone). What is in a chunk is current when the chunk is handed out.
    */
   retained(filter: string): AsyncIterable<readonly Message[]>
+  /** With a shared store as last heard: no reason to spare oneself a lookup. */
   readonly retainedCount: number
 
   /** Keeps the will of a client, replacing an earlier one of the same id. */
@@ -55,6 +56,58 @@ export interface Store {
   deleteWill(clientId: string): Promise<void>
   /** Wills that a former process left behind; read at the start. */
   wills(): AsyncIterable<readonly [clientId: string, will: StoredWill]>
+}
+
+/**
+ * A store that the nodes of a cluster have in common. What one node has written the others find; the bus and the
+ * membership in `router/` stand on what follows.
+ */
+export interface SharedStore extends Store {
+  /**
+   * What this node's writes, open sessions and wills are marked with; a fresh one for each `open`, so that nobody
+   * takes a process for the one that it has replaced.
+   */
+  readonly instance: string
+  /**
+   * Tells changes of sessions that other nodes make, from now on: each at least once, those of one session in
+   * order. Read `sessions()` after it has resolved.
+   */
+  follow(listener: SessionChangeListener): Promise<void>
+  /**
+   * Closed sessions whose time has come, at most so many. Each is given to one node, which has a minute to end it
+   * (`discardExpired`) before another one is asked.
+   */
+  claimExpired(most: number): Promise<readonly string[]>
+  /** As `discardSession`, unless the session has been opened again. Returns whether it was discarded. */
+  discardExpired(clientId: string): Promise<boolean>
+  /**
+   * Takes over from a node that is no more, whose writes are refused from now on: finishes what it was accepting,
+   * closes its sessions as of `now`, and makes its wills those of this node. To be called once its lease has ended; of
+   * several nodes that call it each thing goes to one.
+   */
+  adopt(instance: string): Promise<Adopted>
+}
+
+export interface SessionChangeListener {
+  changed(change: SessionChange): void
+  /** Changes were missed that nobody can tell any more: `sessions()` has to be read again. */
+  missed(): void
+}
+
+export type SessionChange =
+  | {
+      readonly kind: 'subscribed'
+      readonly clientId: string
+      readonly subscriptions: readonly Subscription[]
+    }
+  /** `filters` as the client wrote them, `$share/` included. */
+  | { readonly kind: 'unsubscribed'; readonly clientId: string; readonly filters: readonly string[] }
+  | { readonly kind: 'ended'; readonly clientId: string }
+
+export interface Adopted {
+  /** Client ids of the sessions that the node had open. */
+  readonly sessions: readonly string[]
+  readonly wills: readonly (readonly [clientId: string, will: StoredWill])[]
 }
 
 export interface OpenOptions {
@@ -70,6 +123,8 @@ export interface SessionRecord {
   readonly expiryInterval: number
   /** Milliseconds since the epoch; undefined while a connection has the session open, or when it never expires. */
   readonly expiresAt: number | undefined
+  /** Shared stores: the instance that has the session open. */
+  readonly openOn?: string | undefined
 }
 
 /** A session in the hands of one connection. Every write is refused with SESSION_TAKEN once another one has opened it. */
@@ -77,6 +132,8 @@ export interface StoredSession {
   readonly clientId: string
   /** Whether there was something stored (CONNACK Session Present). */
   readonly present: boolean
+  /** Shared stores: the other instance that had the session open, and whose connection has to end. */
+  readonly takenFrom?: string | undefined
   readonly subscriptions: readonly Subscription[]
   /** Packet identifiers of QoS 2 publishes of the client that were accepted and not yet released. */
   readonly incoming: ReadonlySet<number>

@@ -4,7 +4,7 @@ import { rm } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { systemClock } from '../contract/clock.js'
 import type { Store } from '../contract/store.js'
 import {
@@ -18,6 +18,7 @@ import {
 } from '../store/conformance/bench.js'
 import { LevelStore } from '../store/level/level-store.js'
 import { MemoryStore } from '../store/memory/memory-store.js'
+import { openableStore, startCluster, startRedis, type RedisServer } from '../store/redis/testing.js'
 import type { AedesPersistence } from './aedes-internals.js'
 import { StorePersistence } from './persistence.js'
 
@@ -42,6 +43,23 @@ afterEach(async () => {
   for (const release of releases.splice(0)) await release()
 })
 
+const redis: RedisServer[] = []
+const cluster: RedisServer[] = []
+let keyPrefixes = 0
+
+beforeAll(async () => {
+  redis.push(await startRedis())
+  cluster.push(...(await startCluster()))
+})
+
+afterAll(() => Promise.all([...redis, ...cluster].map((server) => server.stop())))
+
+function onRedis(servers: readonly RedisServer[]): Store {
+  const { store, end } = openableStore(servers, { keyPrefix: `test${++keyPrefixes}` })
+  releases.push(end)
+  return store
+}
+
 const stores: Record<string, () => Store> = {
   memory: () => new MemoryStore(roomy, new RecordedEvents(), systemClock),
   level() {
@@ -49,6 +67,8 @@ const stores: Record<string, () => Store> = {
     releases.push(() => rm(directory, { recursive: true }))
     return new LevelStore({ directory, sync: false }, roomy, new RecordedEvents(), systemClock)
   },
+  redis: () => onRedis(redis),
+  'redis Cluster': () => onRedis(cluster),
 }
 
 async function persistenceOn(store: Store): Promise<StorePersistence> {

@@ -264,9 +264,12 @@ export class StorePersistence {
         for (const message of messages) yield storedPacket(message)
   }
 
+  /** Sorted: a store lists sessions in no order, and programs that look expect one. */
   private async *clientsWith(filter: string): AsyncGenerator<string> {
+    const found: string[] = []
     for await (const { clientId, subscriptions } of this.store.sessions())
-      if (subscriptions.some((subscription) => formatFilter(subscription) === filter)) yield clientId
+      if (subscriptions.some((subscription) => formatFilter(subscription) === filter)) found.push(clientId)
+    yield* found.sort()
   }
 
   private async *outgoing(client: Named): AsyncGenerator<AedesPacket | Release> {

@@ -58,6 +58,10 @@ export class StoreTelemetry implements StoreEvents {
     this.log.info('store_writes_recovered', '', {}, 'the store writes again')
   }
 
+  risk(description: string): void {
+    this.log.warn('store_risk', description, {}, description)
+  }
+
   entryDamaged(what: string, key: string, error: Error): void {
     this.damaged.count++
     this.log.error(

@@ -2,7 +2,7 @@ import type { DestinationStream } from 'pino'
 import { Registry } from 'prom-client'
 import type { Config } from '../../config/schema.js'
 import type { Clock } from '../contract/clock.js'
-import type { AccessEvents, BridgeEvents, StoreEvents } from '../contract/events.js'
+import type { AccessEvents, BridgeEvents, RedisEvents, StoreEvents } from '../contract/events.js'
 import type { Service } from '../contract/service.js'
 import { AccessTelemetry } from './access-events.js'
 import { BridgeTelemetry } from './bridge-events.js'
@@ -14,6 +14,7 @@ import { createLog, type Log } from './log.js'
 import { MessageDrops } from './message-drops.js'
 import { PipelineTelemetry } from './pipeline-events.js'
 import { ProcessMetrics } from './process-metrics.js'
+import { RedisTelemetry } from './redis-events.js'
 import { SessionTelemetry } from './session-events.js'
 import { StoreTelemetry } from './store-events.js'
 import type { SysReadings } from './sys-tree.js'
@@ -49,6 +50,7 @@ export class Telemetry implements Service {
   readonly transport: TransportTelemetry
   readonly session: SessionTelemetry
   readonly store: StoreEvents
+  readonly redis: RedisEvents
   readonly access: AccessEvents
   readonly bridges: BridgeEvents
   readonly pipeline: PipelineTelemetry
@@ -79,6 +81,7 @@ export class Telemetry implements Service {
     this.session = new SessionTelemetry(registry, this.eventLog('session'), drops)
     this.registerState()
     this.store = new StoreTelemetry(registry, this.eventLog('store'), drops)
+    this.redis = new RedisTelemetry(registry, this.eventLog('redis'))
     this.access = new AccessTelemetry(registry, this.eventLog('access'), authenticators)
     this.bridges = new BridgeTelemetry(registry, this.eventLog('bridges'))
     this.pipeline = new PipelineTelemetry(registry, this.eventLog('pipeline'), drops)

@@ -101,6 +101,8 @@ export class ManualClock implements Clock {
 /** Events as lines, for tests to look at. */
 export class RecordedEvents implements StoreEvents {
   readonly lines: string[] = []
+  /** What a store says of its surroundings; no line, for it depends on the machine. */
+  readonly risks: string[] = []
   /** Committed so far. */
   operations = 0
   opened(kind: string, { sessions, retained }: { sessions: number; retained: number }): void {
@@ -111,6 +113,9 @@ export class RecordedEvents implements StoreEvents {
   }
   writesRecovered(): void {
     this.lines.push('writesRecovered')
+  }
+  risk(description: string): void {
+    this.risks.push(description)
   }
   entryDamaged(what: string): void {
     this.lines.push(`entryDamaged ${what}`)

@@ -31,6 +31,7 @@ const events: StoreEvents = {
   writeFailed: () => failing(true),
   writesRecovered: () => failing(false),
   entryDamaged: (what, key) => say(`damaged ${what} ${key}`),
+  risk: nothing,
   queueDropped: nothing,
   messagesExpired: nothing,
   committed: nothing,

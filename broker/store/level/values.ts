@@ -147,6 +147,17 @@ export function decodeEntry(value: Buffer): EntryValue {
   return { ...head, delivery, message }
 }
 
+export function encodeDelivery(to: ValueWriter, delivery: Delivery): Buffer {
+  return writeDelivery(to.start(), delivery).finish()
+}
+
+export function decodeDelivery(value: Buffer): Delivery {
+  const from = new ValueReader(value)
+  const delivery = readDelivery(from)
+  from.finish()
+  return delivery
+}
+
 function writeEntryHead(to: ValueWriter, kind: 0 | 1, message: Message): ValueWriter {
   to.start().byte(kind).number(message.payload.length)
   return optionalNumber(to, message.expiresAt)

@@ -1,0 +1,216 @@
+import { createHash } from 'node:crypto'
+import type { Clock } from '../../contract/clock.js'
+import { GatewayError } from '../../contract/errors.js'
+import type { StoreEvents } from '../../contract/events.js'
+import type { RedisClient } from './connection.js'
+
+/** What `callBuffer` gives back: text as bytes. */
+export type Reply = Buffer | number | null | readonly Reply[]
+
+export interface Script {
+  readonly source: string
+  readonly sha: string
+}
+
+export function script(source: string): Script {
+  return { source, sha: createHash('sha1').update(source).digest('hex') }
+}
+
+/** Pause before a command that failed is sent again, milliseconds. */
+const RETRY_MS = 100
+/** How long one WAIT waits for replicas before it is asked again, milliseconds. */
+const WAIT_MS = 1_000
+
+/**
+ * The store's connection: scripts, and what is known of the state of Redis. A command that failed because Redis is
+ * away is sent again by its owner for as long as the store is open; what may be sent twice takes effect once.
+ */
+export class RedisLink {
+  private outage: GatewayError | undefined
+  private outOfMemory = false
+  private fault: GatewayError | undefined
+  private ended = false
+  private readonly waiting = new Set<() => void>()
+
+  constructor(
+    readonly client: RedisClient,
+    private readonly options: { readonly address: string; readonly waitReplicas: number },
+    private readonly clock: Clock,
+    private readonly events: StoreEvents,
+  ) {}
+
+  /** Why nothing can be written now; undefined: everything is well. */
+  get failure(): GatewayError | undefined {
+    if (this.outage !== undefined) return this.outage
+    return this.outOfMemory ? outOfMemory(this.options.address) : this.fault
+  }
+
+  /** Runs a script on the master that holds `key`. */
+  async run(
+    { source, sha }: Script,
+    key: string,
+    ...args: readonly (string | Buffer | number)[]
+  ): Promise<Reply> {
+    try {
+      return (await this.client.callBuffer('evalsha', sha, 1, key, ...args)) as Reply
+    } catch (error) {
+      if (!isReply(error, 'NOSCRIPT')) throw error
+      return (await this.client.callBuffer('eval', source, 1, key, ...args)) as Reply
+    }
+  }
+
+  async command(name: string, ...args: readonly (string | Buffer | number)[]): Promise<Reply> {
+    return (await this.client.callBuffer(name, ...args)) as Reply
+  }
+
+  /** Runs a script that writes, and waits for the replicas of the configuration. */
+  async write(write: Script, key: string, ...args: readonly (string | Buffer | number)[]): Promise<Reply> {
+    const { waitReplicas } = this.options
+    if (waitReplicas === 0) return this.run(write, key, ...args)
+    // One pipeline: on a Cluster that is what keeps WAIT on the connection of the write.
+    const [ran, waited] =
+      (await this.client
+        .pipeline([
+          ['callBuffer', 'evalsha', write.sha, 1, key, ...args],
+          ['wait', waitReplicas, WAIT_MS],
+        ])
+        .exec()) ?? []
+    const failed = ran?.[0] ?? waited?.[0]
+    if (failed instanceof Error) {
+      // Loaded by this, and sent again by the caller: what takes effect twice takes effect once.
+      if (isReply(failed, 'NOSCRIPT')) await this.client.callBuffer('eval', write.source, 1, key, ...args)
+      throw failed
+    }
+    const replicas = Number(waited?.[1] ?? 0)
+    if (replicas < waitReplicas) throw new ReplicasMissing(`${replicas} of ${waitReplicas} replicas have it`)
+    return ran?.[1] as Reply
+  }
+
+  /** A command came through. */
+  succeeded(): void {
+    if (this.outage === undefined) return
+    this.outage = undefined
+    if (!this.outOfMemory) this.events.writesRecovered()
+  }
+
+  /**
+   * A command failed. Returns why nothing can be written now; undefined when the fault is the command's own and
+   * sending it again would not help.
+   */
+  failed(error: unknown): GatewayError | undefined {
+    const outage = outageOf(error, this.options.address)
+    if (outage === undefined) return undefined
+    if (this.outage === undefined) this.events.writeFailed(outage)
+    this.outage = outage
+    return outage
+  }
+
+  /** Whether Redis refused a write because its memory is full. */
+  memoryFull(full: boolean): void {
+    if (full === this.outOfMemory) return
+    this.outOfMemory = full
+    if (full) this.events.writeFailed(outOfMemory(this.options.address))
+    else if (this.outage === undefined) this.events.writesRecovered()
+  }
+
+  /** A setting of Redis that has to be mended; everything goes on meanwhile. */
+  setFault(description: string | undefined): void {
+    if (description === this.fault?.message) return
+    this.fault = description === undefined ? undefined : new GatewayError('REDIS_UNSUITABLE', description)
+    if (this.fault !== undefined) this.events.risk(this.fault.message)
+  }
+
+  /** Resolves when it is time to send again: after a pause, or at once when the link ends. */
+  pause(): Promise<void> {
+    if (this.ended) return Promise.resolve()
+    return new Promise((resolve) => {
+      const over = (): void => {
+        timer.cancel()
+        this.waiting.delete(over)
+        resolve()
+      }
+      const timer = this.clock.schedule(RETRY_MS, over)
+      this.waiting.add(over)
+    })
+  }
+
+  /** Whether `end` was called: nothing is sent again. */
+  hasEnded(): boolean {
+    return this.ended
+  }
+
+  end(): void {
+    this.ended = true
+    for (const over of this.waiting) over()
+  }
+
+  /** Repeats a read until Redis answers; for `seconds` at most, then with the reason why not. */
+  async untilAnswered<T>(read: () => Promise<T>, forMs: number): Promise<T> {
+    const until = this.clock.now() + forMs
+    for (;;) {
+      try {
+        const result = await read()
+        this.succeeded()
+        return result
+      } catch (error) {
+        const outage = this.failed(error)
+        if (outage === undefined || this.ended || this.clock.now() >= until) throw outage ?? error
+        await this.pause()
+      }
+    }
+  }
+}
+
+class ReplicasMissing extends Error {
+  override readonly name = 'ReplicasMissing'
+}
+
+export function isReply(error: unknown, code: string): error is Error {
+  return error instanceof Error && error.name === 'ReplyError' && error.message.startsWith(code)
+}
+
+/** Replies that say: not now. With them Redis, or its operator, is asked for something. */
+const NOT_NOW: readonly (readonly [code: string, meaning: string])[] = [
+  ['LOADING', 'is loading its data'],
+  ['BUSY', 'is busy with a script of somebody else'],
+  ['CLUSTERDOWN', 'is a Cluster of which a part is missing'],
+  ['TRYAGAIN', 'is moving slots'],
+  ['MOVED', 'is moving slots'],
+  ['ASK', 'is moving slots'],
+  ['MASTERDOWN', 'has lost its master'],
+  ['NOSCRIPT', 'is being given the scripts'],
+  ['READONLY', 'is a read-only replica; point `redis` at the master'],
+  ['NOREPLICAS', 'has fewer replicas than its `min-replicas-to-write`'],
+  ['MISCONF', 'cannot save its data and refuses writes; see its log'],
+  ['NOAUTH', 'wants a password; set `redis.password`'],
+  ['WRONGPASS', 'refuses the user or password; check `redis.username` and `redis.password`'],
+  ['NOPERM', 'does not give the user enough rights'],
+  ['OOM', 'has no memory left'],
+  ['FENCED', 'has this node’s sessions marked as taken over by another; start it again'],
+]
+
+function outageOf(error: unknown, address: string): GatewayError | undefined {
+  if (error instanceof ReplicasMissing)
+    return unwritable(
+      `Redis (${address}) has too few replicas (\`redis.waitReplicas\`): ${error.message}.`,
+      error,
+    )
+  const text = error instanceof Error ? error.message : String(error)
+  if (!(error instanceof Error) || error.name !== 'ReplyError')
+    return unwritable(`Redis (${address}) is away: ${text}.`, error)
+  for (const [code, meaning] of NOT_NOW)
+    if (text.startsWith(code) || text.startsWith(`ERR ${code}`))
+      return unwritable(`Redis (${address}) ${meaning} (${text}).`, error)
+  if (text.includes('non local key')) return unwritable(`Redis (${address}) is moving slots.`, error)
+  return undefined
+}
+
+function outOfMemory(address: string): GatewayError {
+  return new GatewayError('STORE_UNWRITABLE', `Redis (${address}) has no memory left for messages.`, {
+    hint: 'Raise `maxmemory` of the Redis, or lower `limits.queuedMessages` and `limits.retainedBytes`.',
+  })
+}
+
+function unwritable(message: string, cause: unknown): GatewayError {
+  return new GatewayError('STORE_UNWRITABLE', message, { cause })
+}

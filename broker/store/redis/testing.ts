@@ -1,0 +1,190 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { connect, createServer, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Redis } from 'ioredis'
+import type { RedisConfig } from '../../../config/schema.js'
+import { systemClock, type Clock } from '../../contract/clock.js'
+import type { StoreLimits } from '../../contract/store.js'
+import { RecordedEvents, roomy } from '../conformance/bench.js'
+import { RedisConnections } from './connection.js'
+import { RedisStore } from './redis-store.js'
+
+/** redis-server, as Debian and the images install it. */
+const PROGRAM = 'redis-server'
+const SLOTS = 16_384
+
+export interface RedisServer {
+  readonly port: number
+  readonly url: string
+  /** SIGKILL; resolves when the process is gone. */
+  kill(): Promise<void>
+  /** SIGSTOP and SIGCONT: the sockets stay, nothing answers. */
+  pause(): void
+  resume(): void
+  /** Starts it again on the same port, with the same data when it was persistent. */
+  start(): Promise<void>
+  /** Ends it and removes its folder. */
+  stop(): Promise<void>
+  /** A client of the test's own; ended by `stop`. */
+  readonly client: Redis
+}
+
+/** Starts a redis-server on a free port of 127.0.0.1 with a folder of its own; resolves when it answers. */
+export async function startRedis(args: readonly string[] = []): Promise<RedisServer> {
+  const directory = mkdtempSync(join(tmpdir(), 'openclaw-redis-'))
+  const common = ['--bind', '127.0.0.1', '--dir', directory, '--save', '', '--appendonly', 'no']
+  let child: ChildProcess | undefined
+  let port = 0
+  const start = async (): Promise<void> => {
+    if (port === 0) port = await freePort()
+    child = spawn(PROGRAM, [...common, '--port', String(port), '--loglevel', 'warning', ...args], {
+      stdio: 'ignore',
+    })
+    await answers(port)
+  }
+  const kill = async (): Promise<void> => {
+    const ending = child
+    child = undefined
+    if (ending === undefined || ending.exitCode !== null) return
+    const gone = new Promise((resolve) => ending.once('exit', resolve))
+    ending.kill('SIGCONT')
+    ending.kill('SIGKILL')
+    await gone
+  }
+  await start()
+  const connections = new RedisConnections(redisConfig(port), { redisLost: () => {}, redisBack: () => {} })
+  const client = connections.open('test') as Redis
+  await until(() => client.status === 'ready')
+  return {
+    port,
+    url: `redis://127.0.0.1:${port}`,
+    client,
+    start,
+    kill,
+    pause: () => void child?.kill('SIGSTOP'),
+    resume: () => void child?.kill('SIGCONT'),
+    async stop() {
+      connections.close()
+      await kill()
+      rmSync(directory, { recursive: true, force: true })
+    },
+  }
+}
+
+/** A Cluster of `masters` servers without replicas, with the slots shared out evenly. */
+export async function startCluster(masters = 3): Promise<readonly RedisServer[]> {
+  const servers = await Promise.all(
+    Array.from({ length: masters }, () =>
+      startRedis(['--cluster-enabled', 'yes', '--cluster-node-timeout', '2000']),
+    ),
+  )
+  for (const [i, { client }] of servers.entries()) {
+    const from = Math.floor((i * SLOTS) / masters)
+    const until = Math.floor(((i + 1) * SLOTS) / masters)
+    await client.call('cluster', 'addslotsrange', from, until - 1)
+    await client.call('cluster', 'set-config-epoch', i + 1)
+  }
+  const first = servers[0]
+  for (const { port } of servers.slice(1)) await first?.client.call('cluster', 'meet', '127.0.0.1', port)
+  for (const { client } of servers)
+    await until(async () => {
+      const info = String(await client.call('cluster', 'info'))
+      return info.includes('cluster_state:ok') && info.includes(`cluster_known_nodes:${masters}`)
+    })
+  return servers
+}
+
+/** All keys of these servers, sorted. */
+export async function keysOf(servers: readonly RedisServer[]): Promise<string[]> {
+  return (await Promise.all(servers.map(({ client }) => client.keys('*')))).flat().sort()
+}
+
+export async function flushAll(servers: readonly RedisServer[]): Promise<void> {
+  await Promise.all(servers.map(({ client }) => client.flushall()))
+}
+
+/** Repeats a look until it finds what it waits for; the test's own timeout ends it. */
+export async function until(look: () => Promise<boolean> | boolean): Promise<void> {
+  while (!(await look())) await new Promise((resolve) => setTimeout(resolve, 20))
+}
+
+function answers(port: number): Promise<void> {
+  return until(
+    () =>
+      new Promise<boolean>((resolve) => {
+        const socket = connect(port, '127.0.0.1', () => socket.write('PING\r\n'))
+        socket.once('error', () => resolve(false))
+        // A server that wants a password answers, too.
+        socket.once('data', (reply) => {
+          socket.destroy()
+          resolve(!reply.toString().startsWith('-LOADING'))
+        })
+      }),
+  )
+}
+
+/** The section `redis` of a configuration with a single server. */
+export function redisConfig(port: number, fields: Partial<RedisConfig> = {}): RedisConfig {
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    keyPrefix: 'test',
+    waitReplicas: 0,
+    connectTimeoutSeconds: 5,
+    commandTimeoutSeconds: 2,
+    ...fields,
+  }
+}
+
+/** The same for a Cluster. */
+export function clusterConfig(
+  servers: readonly RedisServer[],
+  fields: Partial<RedisConfig> = {},
+): RedisConfig {
+  return { ...redisConfig(0), url: undefined, nodes: servers.map(({ url }) => url), ...fields }
+}
+
+export interface StoreOnServers {
+  readonly store: RedisStore
+  readonly events: RecordedEvents
+  /** Ends its connections; close the store before. */
+  end(): Promise<void>
+}
+
+let instances = 0
+
+/** A store on these servers: one of them as a single Redis, several as a Cluster. Not opened yet. */
+export function openableStore(
+  servers: readonly RedisServer[],
+  fields: Partial<RedisConfig> = {},
+  { limits = roomy, clock = systemClock }: { readonly limits?: StoreLimits; readonly clock?: Clock } = {},
+): StoreOnServers {
+  const [first] = servers
+  const config = servers.length > 1 ? clusterConfig(servers, fields) : redisConfig(first?.port ?? 0, fields)
+  const connections = new RedisConnections(config, { redisLost: () => {}, redisBack: () => {} })
+  const { keyPrefix, waitReplicas } = config
+  const instance = `node${++instances}`
+  const connectTimeoutMs = config.connectTimeoutSeconds * 1_000
+  const events = new RecordedEvents()
+  const options = { connections, keyPrefix, waitReplicas, connectTimeoutMs, instance }
+  return {
+    store: new RedisStore(options, limits, events, clock),
+    events,
+    end() {
+      connections.close()
+      return Promise.resolve()
+    },
+  }
+}
+
+async function freePort(): Promise<number> {
+  // The bus of a Cluster node listens 10,000 above its port.
+  for (;;) {
+    const server = createServer()
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const { port } = server.address() as AddressInfo
+    await new Promise((resolve) => server.close(resolve))
+    if (port < 55_535) return port
+  }
+}
