@@ -46,7 +46,7 @@ export interface EngineConnection {
   /** Ends the connection; `done` when the session has let go of the client id. */
   close(cause: CloseCause, done: () => void): void
   /** Sends a message to this client as if it had subscribed to it. */
-  deliver(message: Message): void
+  deliver(message: Message): void | Promise<void>
   subscribe(subscriptions: readonly Subscription[]): Promise<void>
   unsubscribe(filters: readonly string[]): Promise<void>
   /** Forgets the QoS 1 and 2 messages queued for this client. Absent where the session layer does not offer it. */

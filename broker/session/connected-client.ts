@@ -126,6 +126,28 @@ export class ConnectedClient implements InboundLink, DeliveryLink, SessionLink, 
     this.sendAtOnce(message, delivery, false)
   }
 
+  /**
+   * A message for this session alone, of the embedding program or retained, among all that is queued for it. Rejects
+   * when the store does not take it.
+   */
+  enqueue(message: Message, delivery: Delivery): Promise<void> {
+    const { stored, session } = this
+    if (stored === undefined || delivery.qos === 0) {
+      session.deliver(message, delivery, undefined)
+      return Promise.resolve()
+    }
+    return new Promise((resolve, reject) => {
+      stored.enqueue(message, delivery, (error, sequence) => {
+        if (error !== undefined) {
+          reject(error)
+          return
+        }
+        session.deliver(message, delivery, sequence)
+        resolve()
+      })
+    })
+  }
+
   sendPublish(message: Message, delivery: Delivery, packetId: number, dup: boolean): boolean {
     const wanted = this.wanted(message, dup)
     if (wanted === undefined) return false

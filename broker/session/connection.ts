@@ -203,11 +203,13 @@ export class Connection implements ConnectionHandler, PacketHandler, ConnectingC
       detail,
     )
     const cause = causeOf(reasonCode)
+    const { engine } = this.layer
     if (this.client === undefined) {
+      engine.events.connectionError(engine.client(this), new Error(detail))
       this.refuseConnect(reasonCode, cause)
       return
     }
-    this.layer.engine.events.clientError(this.client.engineClient, new Error(detail))
+    engine.events.clientError(this.client.engineClient, new Error(detail))
     this.end(cause, reasonCode, detail)
   }
 
@@ -261,13 +263,9 @@ export class Connection implements ConnectionHandler, PacketHandler, ConnectingC
       })
   }
 
-  deliver(message: Message): void {
+  async deliver(message: Message): Promise<void> {
     const { qos, retain } = message
-    this.client?.session.deliver(
-      message,
-      { qos, retain, identifiers: [], sharedFilter: undefined },
-      undefined,
-    )
+    await this.client?.enqueue(message, { qos, retain, identifiers: [], sharedFilter: undefined })
   }
 
   async clearQueue(): Promise<void> {

@@ -1,15 +1,13 @@
 import type { Delivery, Subscription } from '../contract/subscription.js'
 import { formatFilter } from '../contract/topic.js'
 import type { Message, QoS } from '../contract/message.js'
-import type { GatewayError } from '../contract/errors.js'
-import type { Store, StoredSession } from '../contract/store.js'
+import type { Store } from '../contract/store.js'
 import type { Session } from './session.js'
 
 /** The client, as far as its retained messages are concerned. */
 export interface RetainedLink {
   readonly clientId: string
   readonly session: Session
-  readonly stored: StoredSession | undefined
   /**
    * Whether messages of this QoS would not pile up: the socket takes more, and for QoS 1 and 2 everything queued
    * before has been sent.
@@ -21,6 +19,8 @@ export interface RetainedLink {
   changed(): Promise<void>
   /** QoS 0. Not dropped when the client is slow: it is waited for. */
   sendRetained(message: Message, delivery: Delivery): void
+  /** QoS 1 and 2 of a durable session. */
+  enqueue(message: Message, delivery: Delivery): Promise<void>
   failed(error: Error): void
 }
 
@@ -90,7 +90,7 @@ export class RetainedDelivery {
   }
 
   private async deliver(messages: readonly Message[], subscription: Subscription): Promise<void> {
-    const { clientId, stored, session } = this.link
+    const { clientId, session } = this.link
     const identifiers = subscription.identifier === undefined ? [] : [subscription.identifier]
     const queued: Promise<void>[] = []
     for (const message of messages) {
@@ -98,8 +98,8 @@ export class RetainedDelivery {
       if (subscription.noLocal && message.publisherId === clientId) continue
       const qos = message.qos < subscription.qos ? message.qos : subscription.qos
       const delivery: Delivery = { qos, retain: true, identifiers, sharedFilter: undefined }
-      if (qos > 0 && stored !== undefined) {
-        queued.push(this.queue(message, delivery, stored))
+      if (qos > 0 && session.durable) {
+        queued.push(this.link.enqueue(message, delivery))
         continue
       }
       if (qos === 0) this.link.sendRetained(message, delivery)
@@ -108,16 +108,6 @@ export class RetainedDelivery {
       message.encoded = undefined
     }
     await Promise.all(queued)
-  }
-
-  private queue(message: Message, delivery: Delivery, stored: StoredSession): Promise<void> {
-    return new Promise((resolve) => {
-      stored.enqueue(message, delivery, (error: GatewayError | undefined, sequence) => {
-        if (error === undefined) this.link.session.deliver(message, delivery, sequence)
-        else this.failed(error)
-        resolve()
-      })
-    })
   }
 
   private failed(error: unknown): void {
