@@ -1,3 +1,4 @@
+import { GatewayError } from '../contract/errors.js'
 import type { Readiness, Service } from '../contract/service.js'
 
 /**
@@ -7,6 +8,8 @@ import type { Readiness, Service } from '../contract/service.js'
 export class ServiceStack {
   private readonly started: Service[] = []
   private phase: 'stopped' | 'starting' | 'running' | 'stopping' = 'stopped'
+  private starting: Promise<void> | undefined
+  private stopping: Promise<void> | undefined
 
   constructor(
     private readonly services: readonly Service[],
@@ -14,22 +17,44 @@ export class ServiceStack {
     private readonly onStopFailure: (service: string, error: unknown) => void,
   ) {}
 
-  async start(): Promise<void> {
+  /** Once. Rejects with NOT_RUNNING when it is stopped meanwhile. */
+  start(): Promise<void> {
+    this.starting ??= this.startAll()
+    return this.starting
+  }
+
+  /** Resolves when everything is stopped, however often it is called, and also while a start is under way. */
+  stop(): Promise<void> {
+    this.stopping ??= this.stopAll()
+    return this.stopping
+  }
+
+  private async startAll(): Promise<void> {
     this.phase = 'starting'
     try {
       for (const service of this.services) {
+        if (this.stopping !== undefined)
+          throw new GatewayError('NOT_RUNNING', 'The gateway was stopped while it was starting.')
         this.started.push(service)
         await service.start()
       }
     } catch (error) {
-      await this.stop()
+      await this.unwind()
+      this.phase = 'stopped'
       throw error
     }
     this.phase = 'running'
   }
 
-  async stop(): Promise<void> {
+  private async stopAll(): Promise<void> {
+    // Nothing is stopped in the middle of its start: what it opens behind that would stay open.
+    await this.starting?.catch(() => {})
     this.phase = 'stopping'
+    await this.unwind()
+    this.phase = 'stopped'
+  }
+
+  private async unwind(): Promise<void> {
     for (let service = this.started.pop(); service !== undefined; service = this.started.pop()) {
       try {
         await service.stop()
@@ -37,7 +62,6 @@ export class ServiceStack {
         this.onStopFailure(service.name, error)
       }
     }
-    this.phase = 'stopped'
   }
 
   /** Ready when everything runs and nothing says otherwise. */
