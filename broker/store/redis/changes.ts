@@ -1,3 +1,4 @@
+import type { Clock, Timer } from '../../contract/clock.js'
 import type { SessionChange, SessionChangeListener } from '../../contract/store.js'
 import type { Subscription } from '../../contract/subscription.js'
 import type { StoreEvents } from '../../contract/events.js'
@@ -14,6 +15,8 @@ const SCRIPT = script(READ_CHANGES)
 const PAGE = 2_000
 /** How long a look for changes may wait for Redis, milliseconds. */
 const PATIENCE_MS = 5_000
+/** Between two looks at the log while changes are followed, milliseconds. */
+const LOOK_MS = 1_000
 
 /**
  * Follows what other nodes change: the topics of retained messages, and the subscriptions of sessions.
@@ -29,12 +32,15 @@ export class Changes {
   private listener: SessionChangeListener | undefined
   private looking: Promise<void> | undefined
   private nextLook: Promise<void> | undefined
+  private timer: Timer | undefined
+  private stopped = false
 
   constructor(
     private readonly link: RedisLink,
     private readonly layout: Layout,
     private readonly topics: RetainedTopics,
     private readonly node: string,
+    private readonly clock: Clock,
     private readonly events: StoreEvents,
   ) {
     this.versions = Array.from({ length: layout.partitions }, () => 0)
@@ -61,17 +67,27 @@ export class Changes {
     const subscriber = connections.open('changes', { timeout: false })
     this.subscriber = subscriber
     subscriber.on('messageBuffer', (_channel: Buffer, message: Buffer) => this.announced(message))
-    subscriber.on('ready', () => {
-      // What was announced meanwhile has been missed.
-      this.caughtUp().catch(() => {})
-    })
-    await this.link.untilAnswered(async () => {
-      await subscriber.subscribe(this.layout.channel)
-    }, PATIENCE_MS)
+    await connections.ready(subscriber)
+    // From here on ioredis subscribes again by itself whenever it has lost the connection.
+    await subscriber.subscribe(this.layout.channel)
     await this.caughtUp()
+    this.lookLater()
+  }
+
+  /** Whatever was not announced, for the connection was away, is found in the log a moment later. */
+  private lookLater(): void {
+    if (this.stopped) return
+    this.timer = this.clock.schedule(LOOK_MS, () => {
+      this.caughtUp().then(
+        () => this.lookLater(),
+        () => this.lookLater(),
+      )
+    })
   }
 
   stop(connections: RedisConnections): void {
+    this.stopped = true
+    this.timer?.cancel()
     if (this.subscriber !== undefined) connections.end(this.subscriber)
   }
 

@@ -53,6 +53,18 @@ export class RedisConnections {
     return client
   }
 
+  /** Resolves when the connection is usable, or has been ended. */
+  ready(client: RedisClient): Promise<void> {
+    if (client.status === 'ready' || client.status === 'end') return Promise.resolve()
+    return new Promise((resolve) => {
+      const over = (): void => {
+        client.off('ready', over).off('end', over)
+        resolve()
+      }
+      client.on('ready', over).on('end', over)
+    })
+  }
+
   /** Ends one connection; commands that are under way fail. */
   end(client: RedisClient): void {
     this.clients.delete(client)

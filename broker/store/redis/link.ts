@@ -29,6 +29,7 @@ export class RedisLink {
   private outage: GatewayError | undefined
   private outOfMemory = false
   private fault: GatewayError | undefined
+  private fenced: GatewayError | undefined
   private ended = false
   private readonly waiting = new Set<() => void>()
 
@@ -39,8 +40,14 @@ export class RedisLink {
     private readonly events: StoreEvents,
   ) {}
 
+  /** Another node has taken over from this one: nothing that it writes counts any more, whoever sends it again. */
+  get isFenced(): boolean {
+    return this.fenced !== undefined
+  }
+
   /** Why nothing can be written now; undefined: everything is well. */
   get failure(): GatewayError | undefined {
+    if (this.fenced !== undefined) return this.fenced
     if (this.outage !== undefined) return this.outage
     return this.outOfMemory ? outOfMemory(this.options.address) : this.fault
   }
@@ -77,9 +84,10 @@ export class RedisLink {
         .exec()) ?? []
     const failed = ran?.[0] ?? waited?.[0]
     if (failed instanceof Error) {
-      // Loaded by this, and sent again by the caller: what takes effect twice takes effect once.
-      if (isReply(failed, 'NOSCRIPT')) await this.client.callBuffer('eval', write.source, 1, key, ...args)
-      throw failed
+      if (!isReply(failed, 'NOSCRIPT')) throw failed
+      // Loaded by this; then once more for the replicas, since what is sent twice takes effect once.
+      await this.client.callBuffer('eval', write.source, 1, key, ...args)
+      return this.write(write, key, ...args)
     }
     const replicas = Number(waited?.[1] ?? 0)
     if (replicas < waitReplicas) throw new ReplicasMissing(`${replicas} of ${waitReplicas} replicas have it`)
@@ -98,6 +106,7 @@ export class RedisLink {
    * sending it again would not help.
    */
   failed(error: unknown): GatewayError | undefined {
+    if (isReply(error, 'FENCED') || isReply(error, 'ERR FENCED')) return (this.fenced ??= takenOver(error))
     const outage = outageOf(error, this.options.address)
     if (outage === undefined) return undefined
     if (this.outage === undefined) this.events.writeFailed(outage)
@@ -165,7 +174,7 @@ class ReplicasMissing extends Error {
   override readonly name = 'ReplicasMissing'
 }
 
-export function isReply(error: unknown, code: string): error is Error {
+export function isReply(error: unknown, code: string): boolean {
   return error instanceof Error && error.name === 'ReplyError' && error.message.startsWith(code)
 }
 
@@ -178,7 +187,6 @@ const NOT_NOW: readonly (readonly [code: string, meaning: string])[] = [
   ['MOVED', 'is moving slots'],
   ['ASK', 'is moving slots'],
   ['MASTERDOWN', 'has lost its master'],
-  ['NOSCRIPT', 'is being given the scripts'],
   ['READONLY', 'is a read-only replica; point `redis` at the master'],
   ['NOREPLICAS', 'has fewer replicas than its `min-replicas-to-write`'],
   ['MISCONF', 'cannot save its data and refuses writes; see its log'],
@@ -186,7 +194,6 @@ const NOT_NOW: readonly (readonly [code: string, meaning: string])[] = [
   ['WRONGPASS', 'refuses the user or password; check `redis.username` and `redis.password`'],
   ['NOPERM', 'does not give the user enough rights'],
   ['OOM', 'has no memory left'],
-  ['FENCED', 'has this node’s sessions marked as taken over by another; start it again'],
 ]
 
 function outageOf(error: unknown, address: string): GatewayError | undefined {
@@ -209,6 +216,17 @@ function outOfMemory(address: string): GatewayError {
   return new GatewayError('STORE_UNWRITABLE', `Redis (${address}) has no memory left for messages.`, {
     hint: 'Raise `maxmemory` of the Redis, or lower `limits.queuedMessages` and `limits.retainedBytes`.',
   })
+}
+
+function takenOver(cause: unknown): GatewayError {
+  return new GatewayError(
+    'SESSION_TAKEN',
+    'Another node has taken over what this one had; it has to start again.',
+    {
+      hint: 'It was away for longer than its lease; a restart gives it a new name.',
+      cause,
+    },
+  )
 }
 
 function unwritable(message: string, cause: unknown): GatewayError {

@@ -186,7 +186,7 @@ export class Partition {
       } catch (error) {
         const outage = link.failed(error)
         if (outage === undefined) throw error
-        if (link.hasEnded()) return outage
+        if (link.hasEnded() || link.isFenced) return outage
         await link.pause()
         if (link.hasEnded()) return outage
       }

@@ -114,7 +114,7 @@ export class RedisStore implements SharedStore {
     const { connections, waitReplicas } = options
     const link = new RedisLink(client, { address: connections.address, waitReplicas }, clock, events)
     const topics = new RetainedTopics(limits)
-    const changes = new Changes(link, layout, topics, this.instance, events)
+    const changes = new Changes(link, layout, topics, this.instance, clock, events)
     const parts = {
       link,
       node: this.instance,

@@ -212,7 +212,7 @@ function refusedRight(error: unknown, address: string, prefix: string): unknown 
       'Give it memory or disk; its log says more.',
       error,
     )
-  if (/NOPERM|ACL failure|no permissions/i.test(error.message))
+  if (/NOPERM|ACL failure|no permissions|user executing the script can't/i.test(error.message))
     return unsuitable(
       `The Redis at ${address} does not give the user the rights that the store needs (${error.message}).`,
       `Give them with: ACL SETUSER <user> ~${prefix}* &${prefix}* +@read +@write +@pubsub +@scripting +@connection +info +wait`,

@@ -54,7 +54,10 @@ export async function startRedis(args: readonly string[] = []): Promise<RedisSer
     await gone
   }
   await start()
-  const connections = new RedisConnections(redisConfig(port), { redisLost: () => {}, redisBack: () => {} })
+  const connections = new RedisConnections(redisConfig(port, { password: passwordIn(args) }), {
+    redisLost: () => {},
+    redisBack: () => {},
+  })
   const client = connections.open('test') as Redis
   await until(() => client.status === 'ready')
   return {
@@ -149,7 +152,7 @@ export interface StoreOnServers {
   readonly store: RedisStore
   readonly events: RecordedEvents
   /** Ends its connections; close the store before. */
-  end(): Promise<void>
+  readonly end: () => Promise<void>
 }
 
 let instances = 0
@@ -187,4 +190,9 @@ async function freePort(): Promise<number> {
     await new Promise((resolve) => server.close(resolve))
     if (port < 55_535) return port
   }
+}
+
+function passwordIn(args: readonly string[]): string | undefined {
+  const index = args.indexOf('--requirepass')
+  return index < 0 ? undefined : args[index + 1]
 }

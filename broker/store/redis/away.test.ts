@@ -1,0 +1,129 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import { accept, keep, message, queueText, retainedText, settle, to } from '../conformance/bench.js'
+import { openableStore, startRedis, until, type RedisServer, type StoreOnServers } from './testing.js'
+
+const releases: (() => Promise<void>)[] = []
+afterEach(async () => {
+  for (const release of releases.splice(0).reverse()) await release()
+})
+
+async function redis(...args: string[]): Promise<RedisServer> {
+  const server = await startRedis(args)
+  releases.push(() => server.stop())
+  return server
+}
+
+async function opened(server: RedisServer, fields = {}): Promise<StoreOnServers> {
+  const on = openableStore([server], fields)
+  await on.store.open()
+  releases.push(async () => {
+    await on.store.close()
+    await on.end()
+  })
+  return on
+}
+
+describe('while Redis is away', () => {
+  it('writes wait, and everything goes on by itself when it is back, nothing lost and nothing twice', async () => {
+    const server = await redis('--appendonly', 'yes', '--appendfsync', 'always')
+    const { store, events } = await opened(server)
+    const session = await store.openSession('c', keep)
+    const accepted: Promise<unknown>[] = []
+    const publish = (text: string): void =>
+      void accepted.push(accept(store, { message: message({ text }), recipients: to('c') }))
+    // Cut in the middle of a stream of writes: some have an answer, some have taken effect without one.
+    for (let i = 0; i < 200; i++) {
+      publish(`${i}`)
+      if (i % 10 === 0) await new Promise(setImmediate)
+    }
+    await server.kill()
+    for (let i = 200; i < 300; i++) publish(`${i}`)
+    await until(() => !store.readiness().ready)
+    const readiness = store.readiness()
+    expect(readiness.ready ? '' : readiness.reason).toMatch(/Redis \(127\.0\.0\.1:\d+\) is away/)
+    await server.start()
+    await Promise.all(accepted)
+    const expected = Array.from({ length: 300 }, (_, i) => `${i + 1}:${i}`).join(' ')
+    expect(await queueText(session)).toBe(expected)
+    await until(() => store.readiness().ready)
+    expect(events.lines).toContain('writeFailed STORE_UNWRITABLE')
+    expect(events.lines).toContain('writesRecovered')
+  })
+
+  it('a batch that is sent again, since its answer did not come in time, takes effect once', async () => {
+    const server = await redis()
+    const { store } = await opened(server, { commandTimeoutSeconds: 0.3 })
+    const session = await store.openSession('c', keep)
+    server.pause()
+    const waiting = accept(store, { message: message(), recipients: to('c') })
+    await until(() => !store.readiness().ready)
+    server.resume()
+    expect(await waiting).toEqual({ error: undefined, sequences: [1] })
+    expect(await queueText(session)).toBe('1:x')
+    expect(session.queued).toBe(1)
+  })
+
+  it('what waits is bounded: beyond it writes fail with STORE_BUSY, what frees room still finds a place', async () => {
+    const server = await redis()
+    const { store } = await opened(server)
+    const session = await store.openSession('c', keep)
+    await accept(store, { message: message({ text: 'first' }), recipients: to('c') })
+    server.pause()
+    const payload = Buffer.alloc(1_000_000)
+    const waiting: Promise<{ readonly error: string | undefined }>[] = []
+    for (let i = 0; i < 80; i++)
+      waiting.push(accept(store, { message: message({ payload }), recipients: to('c'), retain: i === 0 }))
+    const settled = settle(session, 1)
+    server.resume()
+    const errors = (await Promise.all(waiting)).map(({ error }) => error)
+    expect(errors.indexOf('STORE_BUSY')).toBeGreaterThan(60)
+    expect(new Set(errors)).toEqual(new Set([undefined, 'STORE_BUSY']))
+    expect(await settled).toBeUndefined()
+  })
+
+  it('a close does not wait for ever', async () => {
+    const server = await redis()
+    const { store } = await opened(server)
+    await store.openSession('c', keep)
+    await server.kill()
+    const waiting = accept(store, { message: message(), recipients: to('c') })
+    await store.close()
+    expect((await waiting).error).toBe('STORE_UNWRITABLE')
+  })
+
+  it('a full memory refuses messages, lets queues be emptied, and is on readiness until it passes', async () => {
+    const server = await redis()
+    const { store, events } = await opened(server)
+    const session = await store.openSession('c', keep)
+    await accept(store, { message: message({ text: 'kept' }), recipients: to('c') })
+    await server.client.config('SET', 'maxmemory', '1')
+    const refused = await accept(store, { message: message(), recipients: to('c') })
+    expect(refused.error).toBe('STORE_UNWRITABLE')
+    expect(store.readiness()).toMatchObject({
+      ready: false,
+      reason: expect.stringMatching(/memory/) as string,
+    })
+    expect(await settle(session, 1)).toBeUndefined()
+    await server.client.config('SET', 'maxmemory', '0')
+    expect((await accept(store, { message: message(), recipients: to('c') })).sequences).toEqual([2])
+    expect(store.readiness()).toEqual({ ready: true })
+    expect(events.lines).toEqual(['opened redis 0 0', 'writeFailed STORE_UNWRITABLE', 'writesRecovered'])
+  })
+
+  it('waits for replicas where it is asked to', async () => {
+    const server = await redis()
+    const { store } = await opened(server, { waitReplicas: 1, keyPrefix: 'replicated' })
+    let done = false
+    const opening = store.openSession('c', keep).finally(() => (done = true))
+    await until(() => !store.readiness().ready)
+    const readiness = store.readiness()
+    expect(readiness.ready ? '' : readiness.reason).toContain('0 of 1 replicas')
+    expect(done).toBe(false)
+    await redis('--replicaof', '127.0.0.1', String(server.port))
+    const session = await opening
+    expect(await accept(store, { message: message(), recipients: to('c'), retain: true })).toMatchObject({
+      sequences: [1],
+    })
+    expect([await queueText(session), await retainedText(store, '#')]).toEqual(['1:x', ['t=x']])
+  })
+})
