@@ -110,19 +110,26 @@ async function settledPace(work: Work, options: CompareOptions): Promise<LoadSet
   return { ...settings, pace: { kind: 'rate', messagesPerSecond } }
 }
 
-/** As the options of the command say it, with the units in the name. */
+/** As the options of the command say it. */
 function shownSettings(
   settings: LoadSettings,
   concerns: readonly (keyof LoadSettings)[],
 ): Record<string, string | number> {
+  const { pace } = settings
+  const special: { [Name in keyof LoadSettings]?: [string, string | number] } = {
+    version: ['mqtt', settings.version === 5 ? '5' : '3.1.1'],
+    pace:
+      pace.kind === 'closed' ? ['outstanding', pace.outstanding] : ['rate', `${pace.messagesPerSecond}/s`],
+    payloadBytes: ['payload', `${settings.payloadBytes} B`],
+    warmupMs: ['warm-up', `${settings.warmupMs / 1_000} s`],
+    durationMs: ['duration', `${settings.durationMs / 1_000} s`],
+    sampleMs: ['sample', `${settings.sampleMs / 1_000} s`],
+  }
   return Object.fromEntries(
-    concerns.map((name): [string, string | number] => {
-      if (name === 'pace') {
-        const { pace } = settings
-        return pace.kind === 'closed' ? ['outstanding', pace.outstanding] : ['rate', pace.messagesPerSecond]
-      }
-      if (name === 'version') return ['mqtt', settings.version === 5 ? '5' : '3.1.1']
-      return [name, settings[name]]
-    }),
+    concerns.map((name): [string, string | number] => special[name] ?? [name, plain(settings[name])]),
   )
+}
+
+function plain(value: LoadSettings[keyof LoadSettings]): string | number {
+  return typeof value === 'object' ? value.kind : value
 }

@@ -1,3 +1,3 @@
 /** The load tests for those who start them: the command line. */
 export { loadFlags, workNames } from './options.js'
-export { runLoad, type LoadIo } from './run.js'
+export { runLoad } from './run.js'

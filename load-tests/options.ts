@@ -54,8 +54,7 @@ export const loadFlags: readonly (readonly [flag: string, description: string])[
 export type LoadArguments = Readonly<Record<string, unknown>>
 
 const SCHEMES = ['ws:', 'wss:', 'mqtt:', 'tcp:', 'mqtts:', 'tls:']
-export const PEERS = ['mosquitto', 'stock', 'stock-redis'] as const
-export type PeerName = (typeof PEERS)[number]
+const PEERS = ['mosquitto', 'stock', 'stock-redis'] as const
 
 function whole(least: number, most: number) {
   return z
@@ -175,7 +174,7 @@ function contradictions(work: ScenarioName | 'targets', options: LoadOptions): s
     ],
     [
       work === 'fanin' && workers > 1 && rate === undefined,
-      '--workers: fanin in a closed loop has one, since its one receiver closes the loop; allowed: --rate, or one worker',
+      '--workers: found more than one with fanin, whose one receiver closes the loop; allowed: one, or --rate',
     ],
     [
       (work === 'slow' || work === 'soak') && outstanding !== undefined,

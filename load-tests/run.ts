@@ -13,7 +13,7 @@ import {
 import type { PeerSettings } from './peers/broker.js'
 import { chooseCores, type Cores } from './peers/cores.js'
 import { remoteBroker } from './peers/remote-broker.js'
-import { htmlReport } from './report/html.js'
+import { htmlReport } from './report/html/page.js'
 import { describeMachine } from './report/machine.js'
 import { profileSummaries } from './report/profile.js'
 import { withSummaries, type LoadReport, type Row } from './report/report.js'

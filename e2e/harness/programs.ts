@@ -10,6 +10,7 @@ const PACKAGES = {
   mosquitto_pub: 'mosquitto-clients',
   mosquitto_sub: 'mosquitto-clients',
   chromium: 'chromium',
+  openssl: 'openssl',
   'python3-paho': 'python3-paho-mqtt',
 } as const
 

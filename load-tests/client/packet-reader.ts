@@ -6,8 +6,6 @@ export const PUBREC = 5
 export const PUBREL = 6
 export const PUBCOMP = 7
 export const SUBACK = 9
-export const UNSUBACK = 11
-export const PINGRESP = 13
 export const DISCONNECT = 14
 
 /** Takes packets as they lie in the read buffer: nothing is allocated for one, and it is valid during the call only. */

@@ -11,7 +11,7 @@ import type { StockSettings } from './stock-main.js'
  * and the persistence of aedes in memory or in Redis.
  */
 export function stockRecipe(store: 'memory' | 'redis', settings: PeerSettings): Recipe {
-  const main = fileURLToPath(new URL('stock-main.js', import.meta.url))
+  const main = fileURLToPath(new URL('./stock-main.js', import.meta.url))
   const packages = ['aedes', 'websocket-stream', 'ws', 'mqemitter', 'aedes-persistence']
   if (store === 'redis') packages.push('aedes-persistence-redis')
   return {

@@ -2,6 +2,7 @@
 export function amount(value: number): string {
   if (!Number.isFinite(value)) return '-'
   const size = Math.abs(value)
+  if (size < 1e-6) return '0'
   if (size >= 1_000) {
     const step = 10 ** (Math.floor(Math.log10(size)) - 2)
     return (Math.round(value / step) * step).toLocaleString('en-US', { maximumFractionDigits: 0 })

@@ -1,44 +1,44 @@
-/** What runs are measured by. `better` says what a ratio above 1 means. */
+/** What runs are measured by. `better` says what a ratio above 1 means; `none`: a ratio says nothing. */
 export interface MetricInfo {
   readonly label: string
   readonly unit: string
-  readonly better: 'higher' | 'lower'
+  readonly better: 'higher' | 'lower' | 'none'
 }
 
 const metricTable = {
   deliveriesPerCpuSecond: info('deliveries per CPU-second of the broker', '/CPU-s', 'higher'),
   deliveriesPerSecond: info('deliveries per second', '/s', 'higher'),
   publishesPerSecond: info('messages published per second', '/s', 'higher'),
-  brokerCpu: info('broker CPU, of one core', '%', 'lower'),
-  clientCpu: info('load generator CPU, of one core', '%', 'lower'),
+  brokerCpu: info('broker CPU, of one core', '%', 'none'),
+  clientCpu: info('load generator CPU, of one core', '%', 'none'),
   rss: info('broker memory (RSS)', 'MB', 'lower'),
   p50: info('latency, median', 'ms', 'lower'),
   p90: info('latency, 90 %', 'ms', 'lower'),
   p99: info('latency, 99 %', 'ms', 'lower'),
   p999: info('latency, 99.9 %', 'ms', 'lower'),
   max: info('latency, longest', 'ms', 'lower'),
-  lateness99: info('sent later than due, 99 %', 'ms', 'lower'),
+  lateness99: info('sent later than due, 99 %', 'ms', 'none'),
   bytesPerDelivery: info('bytes on the wire for a delivery', 'B', 'lower'),
   bytesPerPublish: info('bytes on the wire for a publish', 'B', 'lower'),
-  lost: info('messages lost', '', 'lower'),
-  duplicates: info('messages doubled', '', 'lower'),
-  reordered: info('messages out of order', '', 'lower'),
-  refused: info('messages refused', '', 'lower'),
-  stalls: info('stalls of a closed loop', '', 'lower'),
-  connectionsLost: info('connections lost', '', 'lower'),
+  lost: info('messages lost', '', 'none'),
+  duplicates: info('messages doubled', '', 'none'),
+  reordered: info('messages out of order', '', 'none'),
+  refused: info('messages refused', '', 'none'),
+  stalls: info('stalls of a closed loop', '', 'none'),
+  connectionsLost: info('connections lost', '', 'none'),
   kilobytesPerConnection: info('memory for a connection', 'KB', 'lower'),
   connectsPerSecond: info('connections accepted per second', '/s', 'higher'),
   connectsPerCpuSecond: info('connections accepted per CPU-second of the broker', '/CPU-s', 'higher'),
-  connectFailures: info('connections failed', '', 'lower'),
+  connectFailures: info('connections failed', '', 'none'),
   returnSeconds: info('from the restart until all clients are back', 's', 'lower'),
   firstMs: info('until the first message', 'ms', 'lower'),
   lastMs: info('until the last message', 'ms', 'lower'),
   queuedPerCpuSecond: info('messages queued per CPU-second of the broker', '/CPU-s', 'higher'),
   p99Before: info('latency of the others before, 99 %', 'ms', 'lower'),
   p99During: info('latency of the others with stopped receivers, 99 %', 'ms', 'lower'),
-  slowdown: info('p99 with stopped receivers, against before', 'x', 'lower'),
-  rssGrowth: info('growth of broker memory', 'MB', 'lower'),
-  rssSlope: info('growth of broker memory per hour', 'MB/h', 'lower'),
+  slowdown: info('p99 with stopped receivers, against before', 'x', 'none'),
+  rssGrowth: info('growth of broker memory', 'MB', 'none'),
+  rssSlope: info('growth of broker memory per hour', 'MB/h', 'none'),
 } as const
 
 export const metricNames = Object.keys(metricTable) as readonly MetricName[]

@@ -1,5 +1,5 @@
 import { ratiosOf, spreadOf, type Spread } from '../measure/statistics.js'
-import { metricNames, type MetricName, type Metrics } from './metrics.js'
+import { metricInfo, metricNames, type MetricName, type Metrics } from './metrics.js'
 
 /** Everything a run of `openclaw load` has found, as `--json` prints it. Grows by optional members only. */
 export interface LoadReport {
@@ -76,10 +76,12 @@ export function spreadIn(row: Row, broker: string, metric: MetricName): Spread |
   return figures.length === 0 ? undefined : spreadOf(figures)
 }
 
-/** The first broker's figures divided by those of a peer, round by round. */
+/** The first broker's figures divided by those of a peer, round by round; none of a metric that has no ratio. */
 export function ratiosIn(row: Row, peer: string, metric: MetricName): number[] {
   const [first] = row.brokers
-  return first === undefined ? [] : ratiosOf(figuresOf(row, first, metric), figuresOf(row, peer, metric))
+  return first === undefined || metricInfo(metric).better === 'none'
+    ? []
+    : ratiosOf(figuresOf(row, first, metric), figuresOf(row, peer, metric))
 }
 
 export function ratioSpreadIn(row: Row, peer: string, metric: MetricName): Spread | undefined {

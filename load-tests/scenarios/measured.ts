@@ -37,6 +37,30 @@ export function windowMetrics(windows: readonly TrafficWindow[]): Metrics {
   }
 }
 
+/** Windows that followed each other, as one; each sample holds the windows of all workers. */
+export function joined(samples: readonly (readonly TrafficWindow[])[]): TrafficWindow[] {
+  return (samples[0] ?? []).map((_, worker) => {
+    const parts = samples.flatMap((sample) => sample[worker] ?? [])
+    const sum = (pick: (window: TrafficWindow) => number) =>
+      parts.reduce((total, window) => total + pick(window), 0)
+    const last = parts.at(-1)?.broker
+    return {
+      seconds: sum((window) => window.seconds),
+      published: sum((window) => window.published),
+      deliveries: sum((window) => window.deliveries),
+      receiverBytesIn: sum((window) => window.receiverBytesIn),
+      publisherBytesOut: sum((window) => window.publisherBytesOut),
+      broker: last && {
+        cpuSeconds: sum(({ broker }) => broker?.cpuSeconds ?? 0),
+        rssBytes: last.rssBytes,
+      },
+      clientCpuSeconds: sum((window) => window.clientCpuSeconds),
+      latency: Histogram.from(parts.map((window) => window.latency)).state(),
+      lateness: Histogram.from(parts.map((window) => window.lateness)).state(),
+    }
+  })
+}
+
 export function outcomeMetrics(outcomes: readonly TrafficOutcome[]): Metrics {
   const sum = (pick: (outcome: TrafficOutcome) => number) =>
     outcomes.reduce((total, outcome) => total + pick(outcome), 0)

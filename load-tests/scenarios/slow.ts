@@ -10,7 +10,7 @@ const FILLING_MS = 1_000
 /** Some receivers stop reading: what that does to the others, and to the memory of the broker. */
 export const slow: Scenario = {
   summary: 'some receivers stop reading; latency of the others before and after',
-  figure: 'slowdown',
+  figure: 'p99During',
   defaults: {
     publishers: 1,
     receivers: 50,

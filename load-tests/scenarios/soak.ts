@@ -1,7 +1,7 @@
 import { slopeOf } from '../measure/statistics.js'
-import type { Metrics } from '../report/metrics.js'
 import type { TimelinePoint } from '../report/report.js'
-import { known, outcomeMetrics, pause, windowMetrics } from './measured.js'
+import type { TrafficWindow } from '../traffic/traffic.js'
+import { joined, latencyCurve, outcomeMetrics, pause, windowMetrics } from './measured.js'
 import type { Scenario } from './scenario.js'
 import { withTraffic } from './traffic.js'
 
@@ -10,7 +10,7 @@ const SECONDS_PER_HOUR = 3_600
 /** A steady load for long: memory that grows, latency that creeps, a message that is lost once an hour. */
 export const soak: Scenario = {
   summary: 'a steady rate for long, with memory and latency over time',
-  figure: 'rssSlope',
+  figure: 'p99',
   defaults: {
     publishers: 200,
     receivers: 200,
@@ -31,26 +31,26 @@ export const soak: Scenario = {
       const { warmupMs, durationMs, sampleMs } = context.settings
       await pause(warmupMs)
       const timeline: TimelinePoint[] = []
-      const all: Metrics[] = []
+      const samples: TrafficWindow[][] = []
       const windows = Math.max(1, Math.round(durationMs / sampleMs))
       for (let index = 1; index <= windows; index++) {
-        const metrics = windowMetrics(await traffic.window(sampleMs))
+        const sample = await traffic.window(sampleMs)
+        const metrics = windowMetrics(sample)
         const seconds = (index * sampleMs) / 1_000
         const { rss = 0, p99 = 0, deliveriesPerSecond = 0 } = metrics
         timeline.push({ seconds, rss, p99, deliveriesPerSecond })
-        all.push(metrics)
+        samples.push(sample)
         context.progress(`${seconds} s: ${rss.toFixed(0)} MB, p99 ${p99.toFixed(2)} ms`)
       }
       const outcomes = await traffic.end()
-      const worst = (name: 'p99' | 'max') => Math.max(...all.map((metrics) => metrics[name] ?? 0))
+      const whole = joined(samples)
       return {
-        metrics: known({
-          ...all.at(-1),
-          p99: worst('p99'),
-          max: worst('max'),
+        metrics: {
+          ...windowMetrics(whole),
           rssSlope: slopeOf(timeline.map(({ seconds, rss }) => [seconds / SECONDS_PER_HOUR, rss] as const)),
           ...outcomeMetrics(outcomes),
-        }),
+        },
+        latency: latencyCurve(whole.map((window) => window.latency)),
         timeline,
       }
     }),

@@ -48,7 +48,7 @@ class Worker {
   private over: GatewayError | undefined
 
   constructor(cores: string | undefined) {
-    const file = fileURLToPath(new URL('main.js', import.meta.url))
+    const file = fileURLToPath(new URL('./main.js', import.meta.url))
     const [command, ...args] = pinned(cores, [process.execPath, file])
     this.child = spawn(command, args, {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
