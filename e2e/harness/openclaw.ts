@@ -58,6 +58,10 @@ export class OpenClaw {
     return new OpenClaw(args, options).exited
   }
 
+  get pid(): number | undefined {
+    return this.child.pid
+  }
+
   get running(): boolean {
     return this.child.exitCode === null && this.child.signalCode === null
   }

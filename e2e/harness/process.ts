@@ -92,6 +92,10 @@ export class GatewayProcess {
     return this.current
   }
 
+  get pid(): number | undefined {
+    return this.current?.pid
+  }
+
   get running(): boolean {
     return this.current?.running === true
   }
