@@ -4,10 +4,11 @@ import { json } from '../codecs/json.js'
 import { parseDuration } from '../duration.js'
 import { TumblingWindow } from '../windows/tumbling/tumbling-window.js'
 import { Pipeline, type PipelineParts } from './pipeline.js'
-import { FedSource, KeptSink, ManualClock, RecordedEvents, recordOf, turn } from './testing.js'
+import { ManualClock } from '../../broker/contract/testing/manual-clock.js'
+import { FedSource, KeptSink, RecordedEvents, recordOf, turn } from './testing.js'
 
 function setUp(parts: Partial<PipelineParts> = {}) {
-  const clock = new ManualClock()
+  const clock = new ManualClock(1_700_000_000_000)
   const events = new RecordedEvents()
   const source = new FedSource()
   const sink = new KeptSink()
@@ -63,7 +64,7 @@ describe('a pipeline', () => {
     await turn()
     expect(source.settled).toEqual([])
     const stopped = pipeline.stop(1_000)
-    await clock.advance(1_000)
+    await clock.pass(1_000)
     await stopped
     expect(source.settled).toEqual([])
     expect(events.totals['stopped']).toBe(4)
@@ -92,7 +93,7 @@ describe('a pipeline', () => {
       recordOf('bad', { tokens: [3] }),
     )
     source.feed(recordOf('good', { tokens: [4] }))
-    await clock.advance(9_000)
+    await clock.pass(9_000)
     expect(sink.written).toEqual(['good'])
     expect(source.settled.at(-1)).toBe(4)
     expect(events.totals).toMatchObject({
@@ -104,7 +105,7 @@ describe('a pipeline', () => {
       no_field: 1,
     })
     expect(events.log.filter((line) => line.includes('undecodable'))).toEqual(['p dropped 1 undecodable t'])
-    await clock.advance(2_000)
+    await clock.pass(2_000)
     expect(events.log.filter((line) => line.includes('undecodable'))).toEqual([
       'p dropped 1 undecodable t',
       'p dropped 5000 undecodable t',
@@ -119,9 +120,9 @@ describe('a pipeline', () => {
     source.feed(recordOf('a', { tokens: [1] }))
     await turn()
     source.feed(recordOf('b', { tokens: [2] }))
-    await clock.advance(6_999)
+    await clock.pass(6_999)
     expect(sink.written).toEqual([])
-    await clock.advance(1)
+    await clock.pass(1)
     expect(sink.written).toEqual(['a', 'b'])
     expect(source.settled).toEqual([1, 2])
     expect(events.totals['retries']).toBe(3)
@@ -136,11 +137,11 @@ describe('a pipeline', () => {
     await pipeline.start()
     sink.failures = Array.from({ length: 4 }, () => new Retryable('away'))
     source.feed(recordOf('a', { tokens: [1] }))
-    await clock.advance(3_000)
+    await clock.pass(3_000)
     expect(events.log).toContain('p dropped 1 gave_up t')
     expect(source.settled).toEqual([1])
     source.feed(recordOf('b', { tokens: [2] }))
-    await clock.advance(1_000)
+    await clock.pass(1_000)
     expect(sink.written).toEqual(['b'])
     await pipeline.stop(1_000)
   })
@@ -152,7 +153,7 @@ describe('a pipeline', () => {
       if (value === 2) throw new Rejected('refused', 'too large')
     }
     source.feed(recordOf(1, { tokens: [1] }), recordOf(2, { tokens: [2] }), recordOf(3, { tokens: [3] }))
-    await clock.advance(1_000)
+    await clock.pass(1_000)
     expect(sink.written).toEqual([1, 3])
     expect(source.settled.at(-1)).toBe(3)
     expect(events.totals['refused']).toBe(1)
@@ -163,9 +164,9 @@ describe('a pipeline', () => {
     const { pipeline, source, sink, clock, events } = setUp({ window: minuteWindow() })
     await pipeline.start()
     source.feed(recordOf({ value: 1 }, { tokens: [1] }), recordOf({ value: 2 }, { tokens: [2] }))
-    await clock.advance(20_000)
+    await clock.pass(20_000)
     expect(source.settled).toEqual([])
-    await clock.advance(60_000)
+    await clock.pass(60_000)
     expect(sink.written).toHaveLength(1)
     expect(source.settled).toEqual([2])
     expect(events.totals['windowsClosed']).toBe(1)
@@ -177,10 +178,10 @@ describe('a pipeline', () => {
     source.maxUnsettled = 4
     await pipeline.start()
     source.feed(...[1, 2, 3, 4].map((token) => recordOf({ value: 1 }, { tokens: [token] })))
-    await clock.advance(1_000)
+    await clock.pass(1_000)
     expect(source.settled).toEqual([2])
     expect(events.totals['settledEarly']).toBe(2)
-    await clock.advance(60_000)
+    await clock.pass(60_000)
     expect(sink.written).toMatchObject([{ count: 4 }])
     expect(source.settled).toEqual([2, 4])
     await pipeline.stop(1_000)
@@ -203,7 +204,7 @@ describe('a pipeline', () => {
     first.source.openFailures = [new Retryable('away'), new Retryable('away')]
     await first.pipeline.start()
     expect(first.events.log).toEqual(['p starting', 'p retrying source 1', 'p retrying'])
-    await first.clock.advance(3_000)
+    await first.clock.pass(3_000)
     expect(first.events.log.at(-1)).toBe('p running')
     await first.pipeline.stop(1_000)
 

@@ -1,45 +1,5 @@
-import type { Clock, Timer } from '../../broker/contract/clock.js'
 import type { BridgeRecord, Sink, Source } from '../../broker/contract/connector.js'
 import type { BridgeEvents, PipelineProgress } from '../../broker/contract/events.js'
-
-/** A clock that a test moves; promises get their turn after each timer. */
-export class ManualClock implements Clock {
-  private timers: { at: number; task: () => void }[] = []
-
-  constructor(private time = 1_700_000_000_000) {}
-
-  now(): number {
-    return this.time
-  }
-
-  schedule(delayMs: number, task: () => void): Timer {
-    const timer = { at: this.time + delayMs, task }
-    this.timers.push(timer)
-    return {
-      cancel: () => {
-        this.timers = this.timers.filter((other) => other !== timer)
-      },
-    }
-  }
-
-  async advance(ms: number): Promise<void> {
-    const until = this.time + ms
-    await turn()
-    for (;;) {
-      const next = this.timers.filter(({ at }) => at <= until).sort((a, b) => a.at - b.at)[0]
-      if (next === undefined) break
-      this.timers = this.timers.filter((other) => other !== next)
-      this.time = next.at
-      next.task()
-      await turn()
-    }
-    this.time = until
-  }
-
-  get pendingTimers(): number {
-    return this.timers.length
-  }
-}
 
 /** Lets everything that is ready run. */
 export function turn(): Promise<void> {

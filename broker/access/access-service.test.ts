@@ -7,7 +7,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { configSchema, type ConfigInput } from '../../config/schema.js'
 import { AccessService } from './access-service.js'
 import { addScramUser } from './scram/add-user.js'
-import { credentials, ManualClock, RecordedEvents } from './testing.js'
+import { ManualClock } from '../contract/testing/manual-clock.js'
+import { credentials, RecordedEvents } from './testing.js'
 
 let folder: string
 const secret = 's'.repeat(64)
@@ -85,7 +86,7 @@ describe('the access service', () => {
       authenticators: [{ type: 'jwt', name: 'idp', jwksUrl: 'https://id.example/keys' }, hmac('missing')],
     })
     await expect(access.start()).rejects.toMatchObject({ code: 'KEYS_UNREADABLE' })
-    expect(clock.pending).toBe(0)
+    expect(clock.pendingTimers).toBe(0)
   })
 
   it('starts while a key server is away, refuses tokens, and says that it is not ready', async () => {
@@ -105,7 +106,7 @@ describe('the access service', () => {
     expect(events.lines.at(-1)).toBe('failed idp: https://id.example/keys: no keys have been fetched yet')
     expect(events.lines.join()).not.toContain(asRs256)
     await access.stop()
-    expect(clock.pending).toBe(0)
+    expect(clock.pendingTimers).toBe(0)
   })
 
   it('serves SCRAM as a method of enhanced authentication, beside the chain', async () => {

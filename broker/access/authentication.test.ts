@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest'
 import type { AuthDecision, Authenticator, Credentials } from '../contract/principal.js'
 import { AuthenticatorChain, MAX_CREDENTIAL_LENGTH, type AuthenticationOptions } from './authentication.js'
 import { DecisionSlots } from './decision-slots.js'
-import { credentials, ManualClock, RecordedEvents, settled } from './testing.js'
+import { ManualClock } from '../contract/testing/manual-clock.js'
+import { credentials, RecordedEvents, settled } from './testing.js'
 
 function setUp(authenticators: Authenticator[], options: Partial<AuthenticationOptions> = {}) {
   const clock = new ManualClock()
@@ -107,7 +108,7 @@ describe('the chain', () => {
   it('leaves no timer behind', async () => {
     const { chain, clock } = setUp([notMine, member('b', () => Promise.resolve(granted('b')))])
     await chain.decide(credentials({ password }))
-    expect(clock.pending).toBe(0)
+    expect(clock.pendingTimers).toBe(0)
   })
 })
 

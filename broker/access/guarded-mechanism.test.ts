@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest'
 import type { AuthenticationExchange } from '../contract/enhanced-authentication.js'
 import { DecisionSlots } from './decision-slots.js'
 import { guarded } from './guarded-mechanism.js'
-import { ManualClock, RecordedEvents, settled } from './testing.js'
+import { ManualClock } from '../contract/testing/manual-clock.js'
+import { RecordedEvents, settled } from './testing.js'
 
 function setUp(begin: () => AuthenticationExchange) {
   const clock = new ManualClock()
@@ -25,7 +26,7 @@ describe('a guarded mechanism', () => {
     expect(mechanism.method).toBe('X')
     expect(await exchange.step(undefined)).toEqual({ kind: 'continue', data: Buffer.from('none') })
     expect(await exchange.step(Buffer.from('a'))).toEqual({ kind: 'continue', data: Buffer.from('a') })
-    expect([begun, clock.pending]).toEqual([1, 0])
+    expect([begun, clock.pendingTimers]).toEqual([1, 0])
   })
 
   it('refuses what fails, at the beginning or in a step', async () => {

@@ -1,40 +1,5 @@
-import type { Clock } from '../contract/clock.js'
 import type { AccessEvents } from '../contract/events.js'
 import type { Credentials } from '../contract/principal.js'
-
-/** Time that only moves when a test says so. */
-export class ManualClock implements Clock {
-  private readonly timers = new Set<{ at: number; task: () => void }>()
-
-  constructor(private time = Date.UTC(2026, 0, 1)) {}
-
-  now(): number {
-    return this.time
-  }
-
-  schedule(delayMs: number, task: () => void) {
-    const timer = { at: this.time + delayMs, task }
-    this.timers.add(timer)
-    return { cancel: () => void this.timers.delete(timer) }
-  }
-
-  /** Runs what falls due, in order. */
-  advance(ms: number): void {
-    const end = this.time + ms
-    for (;;) {
-      const due = [...this.timers].filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)[0]
-      if (due === undefined) break
-      this.timers.delete(due)
-      this.time = due.at
-      due.task()
-    }
-    this.time = end
-  }
-
-  get pending(): number {
-    return this.timers.size
-  }
-}
 
 export function credentials(fields: Partial<Credentials> = {}): Credentials {
   return {

@@ -6,7 +6,8 @@ import { exportJWK, generateKeyPair } from 'jose'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { configSchema, type ConfigInput } from '../../config/schema.js'
 import { AccessService } from './access-service.js'
-import { credentials, ManualClock, RecordedEvents } from './testing.js'
+import { ManualClock } from '../contract/testing/manual-clock.js'
+import { credentials, RecordedEvents } from './testing.js'
 import { createSecretFile, makeToken, parseClaim, parseExpiry, type TokenOptions } from './token.js'
 
 let folder: string

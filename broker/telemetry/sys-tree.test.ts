@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { SysTree, type SysReadings } from './sys-tree.js'
-import { ManualClock } from './testing.js'
+import { ManualClock } from '../contract/testing/manual-clock.js'
 
 const NOTHING: SysReadings = {
   bytesReceived: 0,

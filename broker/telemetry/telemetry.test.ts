@@ -225,7 +225,7 @@ describe('the log', () => {
     for (let i = 0; i < 10; i++) telemetry.store.writeFailed(new Error('no space'))
     await telemetry.stop()
     expect(lines.at(-1)).toMatchObject({ of: 'store_write_failed', lines: 7 })
-    expect(clock.pending).toBe(0)
+    expect(clock.pendingTimers).toBe(0)
   })
 
   it('shows details when asked for them', () => {

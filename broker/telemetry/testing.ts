@@ -1,37 +1,6 @@
-import type { Clock, Timer } from '../contract/clock.js'
+import { ManualClock } from '../contract/testing/manual-clock.js'
 import type { ConnectionInfo } from '../contract/transport.js'
 import { Telemetry } from './telemetry.js'
-
-/** A clock that stands still until it is moved. */
-export class ManualClock implements Clock {
-  private time = Date.UTC(2030, 0, 1)
-  private timers: { at: number; task: () => void }[] = []
-
-  now(): number {
-    return this.time
-  }
-
-  schedule(delayMs: number, task: () => void): Timer {
-    const timer = { at: this.time + delayMs, task }
-    this.timers.push(timer)
-    return {
-      cancel: () => {
-        this.timers = this.timers.filter((other) => other !== timer)
-      },
-    }
-  }
-
-  advance(milliseconds: number): void {
-    this.time += milliseconds
-    const due = this.timers.filter(({ at }) => at <= this.time)
-    this.timers = this.timers.filter(({ at }) => at > this.time)
-    for (const { task } of due) task()
-  }
-
-  get pending(): number {
-    return this.timers.length
-  }
-}
 
 export interface Observed {
   readonly telemetry: Telemetry
@@ -43,7 +12,7 @@ export interface Observed {
 }
 
 export function observed(level: 'debug' | 'info' = 'info'): Observed {
-  const clock = new ManualClock()
+  const clock = new ManualClock(Date.UTC(2030, 0, 1))
   const lines: Record<string, unknown>[] = []
   const telemetry = new Telemetry({
     config: { log: { level, format: 'json' } },

@@ -1,10 +1,10 @@
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
+import { ManualClock } from '../contract/testing/manual-clock.js'
 import {
   closeAll,
   handshakeHead,
-  ManualClock,
   openListener,
   openSocket,
   type RecordedConnection,
@@ -143,7 +143,7 @@ describe.each(['tcp', 'ws'] as const)('a %s peer that does not read', (type) => 
     await new Promise(setImmediate)
     clock.advance(2_000)
     expect(await connection.untilClosed()).toBe('slow_receiver')
-    expect(clock.pending).toBe(0)
+    expect(clock.pendingTimers).toBe(0)
   })
 
   it('is gone a bounded time after a close', async () => {

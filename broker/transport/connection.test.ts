@@ -4,7 +4,8 @@ import type { Channel } from './channel.js'
 import { Connection, type ConnectionContext } from './connection.js'
 import { FlushQueue } from './flush-queue.js'
 import { ENTRY_OVERHEAD } from './outbox-queue.js'
-import { ManualClock, RecordedEvents } from './testing.js'
+import { ManualClock } from '../contract/testing/manual-clock.js'
+import { RecordedEvents } from './testing.js'
 
 const info: ConnectionInfo = {
   connectionId: 1,
@@ -225,7 +226,7 @@ describe('closing', () => {
     expect(channel.ended).toBe('taken_over')
     connection.gone()
     expect(closed).toEqual(['taken_over'])
-    expect(clock.pending).toBe(0)
+    expect(clock.pendingTimers).toBe(0)
   })
 
   it('does not wait longer than its time for a frozen one', () => {

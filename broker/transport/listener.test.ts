@@ -4,11 +4,11 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { GatewayError } from '../contract/errors.js'
 import { isLoopbackAddress } from '../contract/loopback.js'
 import { normalizeAddress } from './address.js'
+import { ManualClock } from '../contract/testing/manual-clock.js'
 import {
   closeAfterTest,
   closeAll,
   closeOf,
-  ManualClock,
   openListener,
   openSocket,
   openWebSocket,
@@ -187,13 +187,13 @@ describe('stop', () => {
     clock.advance(1)
     await stopped
     expect(connection.cause).toBe('server_shutdown')
-    expect(clock.pending).toBe(0)
+    expect(clock.pendingTimers).toBe(0)
 
     const web = await openListener({ type: 'ws' }, { clock, timeouts })
     await openSocket(web.port)
-    while (clock.pending === 0) await new Promise(setImmediate)
+    while (clock.pendingTimers === 0) await new Promise(setImmediate)
     await web.listener.stop()
-    expect(clock.pending).toBe(0)
+    expect(clock.pendingTimers).toBe(0)
   })
 
   it('can be had in two steps: first no new connections', async () => {

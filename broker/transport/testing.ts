@@ -2,41 +2,12 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { WebSocket, type ClientOptions } from 'ws'
 import type { ListenerConfig, TlsConfig, WebSocketListenerConfig } from '../../config/schema.js'
-import type { Clock } from '../contract/clock.js'
 import { systemClock } from '../contract/clock.js'
 import type { HandshakeRefusal, TransportEvents } from '../contract/events.js'
 import type { CloseCause, ConnectionHandler, ConnectionInfo, Outbox } from '../contract/transport.js'
 import { Listener, type ListenerDeps } from './listener.js'
 
 /** What the tests of the transport share: a listener whose connections and events are recorded. */
-
-/** A clock that stands still until `advance`. */
-export class ManualClock implements Clock {
-  private time = 0
-  private readonly timers = new Set<{ readonly at: number; readonly task: () => void }>()
-
-  now(): number {
-    return this.time
-  }
-
-  schedule(delayMs: number, task: () => void): { cancel(): void } {
-    const timer = { at: this.time + delayMs, task }
-    this.timers.add(timer)
-    return { cancel: () => this.timers.delete(timer) }
-  }
-
-  advance(byMs: number): void {
-    this.time += byMs
-    for (const timer of [...this.timers]) {
-      if (timer.at > this.time || !this.timers.delete(timer)) continue
-      timer.task()
-    }
-  }
-
-  get pending(): number {
-    return this.timers.size
-  }
-}
 
 export class RecordedConnection implements ConnectionHandler {
   readonly pieces: Buffer[] = []

@@ -7,11 +7,11 @@ import { fileURLToPath } from 'node:url'
 import { afterEach, describe, expect, it } from 'vitest'
 import { GatewayError } from '../contract/errors.js'
 import { loadTls } from './tls-context.js'
+import { ManualClock } from '../contract/testing/manual-clock.js'
 import {
   closeAfterTest,
   closeAll,
   closeOf,
-  ManualClock,
   openListener,
   openSocket,
   openWebSocket,

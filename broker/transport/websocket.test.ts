@@ -4,12 +4,12 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import type { CloseCause } from '../contract/transport.js'
 import { webSocketCloses } from './close-codes.js'
+import { ManualClock } from '../contract/testing/manual-clock.js'
 import {
   closeAfterTest,
   closeAll,
   closeOf,
   handshakeHead,
-  ManualClock,
   openListener,
   openSocket,
   openWebSocket,
@@ -20,7 +20,7 @@ afterEach(closeAll)
 
 /** A socket that waits for its first request has a deadline. */
 async function untilAdmitted(clock: ManualClock): Promise<void> {
-  while (clock.pending === 0) await new Promise(setImmediate)
+  while (clock.pendingTimers === 0) await new Promise(setImmediate)
 }
 
 /** A masked frame; the mask is zero, so that the payload stays readable. */
@@ -166,7 +166,7 @@ describe('time before the upgrade', () => {
     const { url, next } = await openListener({ type: 'ws' }, { clock, timeouts })
     await openWebSocket(url)
     await next()
-    expect(clock.pending).toBe(0)
+    expect(clock.pendingTimers).toBe(0)
   })
 })
 

@@ -1,11 +1,12 @@
 import { expect, it } from 'vitest'
 import type { OutboundMessage } from '../../../broker/contract/port.js'
 import { TopicTemplate } from '../../mqtt/topic-template.js'
-import { ManualClock, recordOf } from '../../runtime/testing.js'
+import { ManualClock } from '../../../broker/contract/testing/manual-clock.js'
+import { recordOf } from '../../runtime/testing.js'
 import { History, type HistoryOptions } from './history.js'
 
 function setUp(options: Partial<HistoryOptions> = {}, retained: Readonly<Record<string, string>> = {}) {
-  const clock = new ManualClock()
+  const clock = new ManualClock(1_700_000_000_000)
   const published: OutboundMessage[][] = []
   const outcome = { wait: Promise.resolve() }
   const history = new History(
@@ -34,19 +35,19 @@ it('publishes the last points of each topic, retained, at most once a second', a
   const { clock, add, texts, published } = setUp()
   for (const value of [1, 2, 3, 4]) add('a', value)
   add('b', 9)
-  await clock.advance(999)
+  await clock.pass(999)
   expect(published).toEqual([])
-  await clock.advance(1)
+  await clock.pass(1)
   expect(texts()).toEqual(['h/a {"points":[2,3,4]}', 'h/b {"points":[9]}'])
   expect(published[0]?.every(({ retain, qos }) => retain && qos === 0)).toBe(true)
-  await clock.advance(10_000)
+  await clock.pass(10_000)
   expect(published).toHaveLength(1)
 })
 
 it('stays below its size, the oldest points first', async () => {
   const { clock, add, published } = setUp({ maxBytes: 300, points: 1_000 })
   for (let i = 0; i < 200; i++) add('a', { text: `é${i}` })
-  await clock.advance(1_000)
+  await clock.pass(1_000)
   const payload = Buffer.from(published[0]![0]!.payload)
   expect(payload.length).toBeLessThanOrEqual(300)
   expect((JSON.parse(payload.toString()) as { points: { text: string }[] }).points.at(-1)?.text).toBe('é199')
@@ -55,7 +56,7 @@ it('stays below its size, the oldest points first', async () => {
 it('forgets the topic that was silent longest', async () => {
   const { clock, add, texts } = setUp()
   for (const room of ['a', 'b', 'a', 'c']) add(room, 1)
-  await clock.advance(1_000)
+  await clock.pass(1_000)
   expect(texts()).toEqual(['h/a {"points":[1,1]}', 'h/c {"points":[1]}'])
 })
 
@@ -64,9 +65,9 @@ it('waits for one publish at a time, and publishes the rest when it is closed', 
   let release: (error: Error) => void = () => {}
   outcome.wait = new Promise((_, reject) => (release = reject))
   add('a', 1)
-  await clock.advance(1_000)
+  await clock.pass(1_000)
   add('a', 2)
-  await clock.advance(5_000)
+  await clock.pass(5_000)
   expect(published).toHaveLength(1)
   outcome.wait = Promise.resolve()
   release(new Error('away'))
@@ -81,9 +82,9 @@ it('goes on from what a former process has left, whatever that is', async () => 
     { 'h/a': '{"points":[1,2,3]}', 'h/b': 'no JSON', 'h/c': '{"points":7}', 'h/d': 'null' },
   )
   for (const room of ['a', 'b', 'c', 'd']) add(room, 4)
-  await clock.advance(1_000)
+  await clock.pass(1_000)
   add('a', 5)
-  await clock.advance(1_000)
+  await clock.pass(1_000)
   expect(texts()).toEqual([
     'h/a {"points":[2,3,4]}',
     'h/b {"points":[4]}',

@@ -2,7 +2,8 @@ import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { exportJWK, generateKeyPair } from 'jose'
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { ManualClock, RecordedEvents, settled } from '../testing.js'
+import { ManualClock } from '../../contract/testing/manual-clock.js'
+import { RecordedEvents, settled } from '../testing.js'
 import { KeySetUrl } from './key-set-url.js'
 
 const header = (kid: string) => ({ alg: 'ES256', kid })
@@ -55,7 +56,7 @@ describe('a key set behind a URL', () => {
     expect(server.requests).toBe(2)
     expect(events.lines).toEqual(['keys idp: 1', 'keys idp: 2'])
     await keys.close()
-    expect(clock.pending).toBe(0)
+    expect(clock.pendingTimers).toBe(0)
   })
 
   it('is fetched again for a key that it does not have, at most every 30 s', async () => {
@@ -143,7 +144,7 @@ describe('a key set behind a URL', () => {
     await opened
     expect(events.lines[0]).toMatch(/no answer within 5000 ms/)
     await keys.close()
-    expect(clock.pending).toBe(0)
+    expect(clock.pendingTimers).toBe(0)
   })
 })
 

@@ -1,4 +1,5 @@
-import type { Clock, Timer } from '../../contract/clock.js'
+import { ManualClock } from '../../contract/testing/manual-clock.js'
+import type { Clock } from '../../contract/clock.js'
 import { GatewayError } from '../../contract/errors.js'
 import type { StoreEvents } from '../../contract/events.js'
 import { Message, type MessageFields } from '../../contract/message.js'
@@ -25,7 +26,7 @@ export interface StoreUnderTest {
 
 /** One store under test, with its clock and events, and fresh for each test. */
 export class Bench {
-  clock = new ManualClock()
+  clock = new ManualClock(1_800_000_000_000)
   events = new RecordedEvents()
   store: Store
 
@@ -39,7 +40,7 @@ export class Bench {
   }
 
   async start(limits: Partial<StoreLimits> = {}): Promise<void> {
-    this.clock = new ManualClock()
+    this.clock = new ManualClock(1_800_000_000_000)
     this.events = new RecordedEvents()
     this.store = this.make(limits)
     await this.store.open()
@@ -75,28 +76,6 @@ export const roomy: StoreLimits = {
 export const NEVER = 0xffff_ffff
 export const keep = { cleanStart: false, expiryInterval: NEVER } as const
 export const plain: Delivery = { qos: 1, retain: false, identifiers: [], sharedFilter: undefined }
-
-export class ManualClock implements Clock {
-  private time = 1_800_000_000_000
-  private tasks: { readonly at: number; readonly task: () => void }[] = []
-
-  now(): number {
-    return this.time
-  }
-
-  schedule(delayMs: number, task: () => void): Timer {
-    const entry = { at: this.time + delayMs, task }
-    this.tasks.push(entry)
-    return { cancel: () => void (this.tasks = this.tasks.filter((other) => other !== entry)) }
-  }
-
-  advance(milliseconds: number): void {
-    this.time += milliseconds
-    const due = this.tasks.filter(({ at }) => at <= this.time)
-    this.tasks = this.tasks.filter(({ at }) => at > this.time)
-    for (const { task } of due) task()
-  }
-}
 
 /** Events as lines, for tests to look at. */
 export class RecordedEvents implements StoreEvents {

@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { ManualClock, RecordedEvents, roomy, collect, keep, readAll } from '../conformance/bench.js'
+import { ManualClock } from '../../contract/testing/manual-clock.js'
+import { RecordedEvents, roomy, collect, keep, readAll } from '../conformance/bench.js'
 import { LevelStore } from './level-store.js'
 
 const CLIENTS = ['a', 'b', 'c']

@@ -5,13 +5,13 @@ import { ClassicLevel } from 'classic-level'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { GatewayError } from '../../contract/errors.js'
 import type { Store, StoreLimits } from '../../contract/store.js'
+import { ManualClock } from '../../contract/testing/manual-clock.js'
 import {
   accept,
   collect,
   enqueue,
   forget,
   keep,
-  ManualClock,
   message,
   queueText,
   readAll,
