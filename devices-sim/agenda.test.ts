@@ -11,6 +11,10 @@ class StepClock implements Clock {
     return this.time
   }
 
+  monotonic(): number {
+    return this.time
+  }
+
   schedule(delayMs: number, task: () => void) {
     const entry = { at: this.time + delayMs, task }
     this.pending = entry

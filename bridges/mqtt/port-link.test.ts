@@ -39,7 +39,7 @@ function setUp() {
     },
     store: { retained },
     events: { messageDropped: (_reason, _client, count) => dropped.push(count) },
-    clock: { now: () => 1, schedule: () => ({ cancel: () => {} }) },
+    clock: { now: () => 1, monotonic: () => 1, schedule: () => ({ cancel: () => {} }) },
     defer: setImmediate,
   })
   const connect = (): PortClient => {

@@ -5,6 +5,11 @@
 export interface Clock {
   /** Wall clock, milliseconds since the epoch. */
   now(): number
+  /**
+   * Milliseconds since some moment before the process; goes on evenly when the wall clock is set. What measures how
+   * long something takes, or has been silent, uses this one.
+   */
+  monotonic(): number
   /** Runs `task` once after `delayMs` (0 to 2^31-1 ms). The timer does not keep the process alive. */
   schedule(delayMs: number, task: () => void): Timer
 }
@@ -16,6 +21,7 @@ export interface Timer {
 
 export const systemClock: Clock = {
   now: () => Date.now(),
+  monotonic: () => performance.now(),
   schedule(delayMs, task) {
     const handle = setTimeout(task, delayMs)
     handle.unref()

@@ -27,7 +27,7 @@ function setUp(bounds = { messages: 4, bytes: 1_000 }) {
     },
     store: { retained: () => Readable.from([]) },
     events: { messageDropped: (reason, clientId, count) => dropped.push([reason, clientId, count]) },
-    clock: { now: () => 7, schedule: () => ({ cancel: () => {} }) },
+    clock: { now: () => 7, monotonic: () => 7, schedule: () => ({ cancel: () => {} }) },
     defer: (task) => deferred.push(task),
     bounds,
   })

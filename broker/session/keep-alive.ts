@@ -17,12 +17,12 @@ export class KeepAlive {
     private readonly limitMs: number,
     private readonly onSilence: () => void,
   ) {
-    this.lastHeard = clock.now()
+    this.lastHeard = clock.monotonic()
     this.timer = wheel.schedule(limitMs, this.check)
   }
 
   heard(): void {
-    this.lastHeard = this.clock.now()
+    this.lastHeard = this.clock.monotonic()
   }
 
   stop(): void {
@@ -30,7 +30,7 @@ export class KeepAlive {
   }
 
   private readonly check = (): void => {
-    const left = this.lastHeard + this.limitMs - this.clock.now()
+    const left = this.lastHeard + this.limitMs - this.clock.monotonic()
     if (left <= 0) this.onSilence()
     else this.timer = this.wheel.schedule(left, this.check)
   }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { ManualClock } from './testing.js'
+import { ManualClock } from '../contract/testing/manual-clock.js'
 import { TimerWheel } from './timer-wheel.js'
 
 function wheelOf(
@@ -15,7 +15,7 @@ describe('TimerWheel', () => {
     (delay) => {
       const clock = new ManualClock()
       const wheel = wheelOf(clock)
-      clock.jump(37)
+      clock.sleep(37)
       let ranAt: number | undefined
       const from = clock.now()
       wheel.schedule(delay, () => (ranAt = clock.now() - from))
@@ -55,9 +55,34 @@ describe('TimerWheel', () => {
     const ran: string[] = []
     wheel.schedule(1_000, () => ran.push('first'))
     wheel.schedule(60_000, () => ran.push('second'))
-    clock.jump(3_600_000)
+    clock.sleep(3_600_000)
     clock.advance(100_000)
     expect(ran).toEqual(['first', 'second'])
+  })
+
+  it('goes by the time that passes, not by a wall clock that is set', () => {
+    const clock = new ManualClock()
+    const wheel = wheelOf(clock)
+    let ran = 0
+    wheel.schedule(10_000, () => ran++)
+    clock.setWallClock(3_600_000)
+    clock.advance(9_000)
+    expect(ran).toBe(0)
+    clock.setWallClock(-7_200_000)
+    clock.advance(1_200)
+    expect(ran).toBe(1)
+  })
+
+  it('lets a process that was asleep read for a tick before it runs what is due', () => {
+    const clock = new ManualClock()
+    const wheel = wheelOf(clock)
+    let ran = false
+    wheel.schedule(2_000, () => (ran = true))
+    clock.sleep(5_000)
+    clock.advance(0)
+    expect(ran).toBe(false)
+    clock.advance(100)
+    expect(ran).toBe(true)
   })
 
   it('tells of a task that throws and goes on', () => {

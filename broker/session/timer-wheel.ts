@@ -3,6 +3,12 @@ import type { Clock, Timer } from '../contract/clock.js'
 const SLOTS = 512
 
 /**
+ * A tick that is this late comes from a process that was paused (a suspended machine, SIGSTOP, a blocked event loop).
+ * Sockets are read before timers run then: a client that has pinged all along must not count as silent.
+ */
+const PAUSE_MS = 1_000
+
+/**
  * Many coarse timers on one system timer: keep-alive, session expiry, will delay, end of authorisation.
  *
  * 100,000 connections would otherwise be 100,000 entries of the event loop's timer heap that are moved with each
@@ -14,6 +20,8 @@ export class TimerWheel {
   private count = 0
   private positionTime = 0
   private ticking: Timer | undefined
+  /** The process has been paused, and had one tick to read what came meanwhile. */
+  private resuming = false
 
   /** `tickMs`: resolution in milliseconds. */
   constructor(
@@ -25,8 +33,8 @@ export class TimerWheel {
 
   /** Runs `task` once after `delayMs` milliseconds; any length. */
   schedule(delayMs: number, task: () => void): Timer {
-    if (this.count === 0) this.positionTime = this.clock.now()
-    const dueIn = Math.max(delayMs, 0) + (this.clock.now() - this.positionTime)
+    if (this.count === 0) this.positionTime = this.clock.monotonic()
+    const dueIn = Math.max(delayMs, 0) + (this.clock.monotonic() - this.positionTime)
     const ticks = Math.max(1, Math.ceil(dueIn / this.tickMs))
     const slot = this.slots[(this.position + ticks) % SLOTS] as Set<WheelTimer>
     const timer = new WheelTimer(this, slot, Math.ceil(ticks / SLOTS) - 1, task)
@@ -54,8 +62,14 @@ export class TimerWheel {
 
   private readonly advance = (): void => {
     this.ticking = undefined
-    const now = this.clock.now()
-    // A process that was paused, or a clock that jumped, is caught up slot by slot, at most once around per tick.
+    const now = this.clock.monotonic()
+    if (now - this.positionTime > PAUSE_MS && !this.resuming) {
+      this.resuming = true
+      this.ticking = this.clock.schedule(this.tickMs, this.advance)
+      return
+    }
+    this.resuming = false
+    // What is behind is caught up slot by slot, at most once around per tick.
     for (let steps = 0; this.count > 0 && this.positionTime + this.tickMs <= now && steps < SLOTS; steps++) {
       this.positionTime += this.tickMs
       this.position = (this.position + 1) % SLOTS

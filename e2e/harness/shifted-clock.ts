@@ -18,6 +18,10 @@ export class ShiftedClock implements Clock {
     return Date.now() + this.shift
   }
 
+  monotonic(): number {
+    return performance.now() + this.shift
+  }
+
   schedule(delayMs: number, task: () => void): Timer {
     const timer: Pending = {
       at: this.now() + delayMs,
