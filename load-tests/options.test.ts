@@ -45,6 +45,7 @@ describe('options of openclaw load', () => {
   it.each([
     ['pairs', { target: 'ws://h', transport: 'tcp' }, '--transport'],
     ['pairs', { pid: '1' }, '--pid'],
+    ['pairs', { target: 'ws://user:secret@h' }, '--target'],
     ['targets', { target: 'ws://h' }, '--target'],
     ['pairs', { rate: '5', outstanding: '5' }, '--rate'],
     ['pairs', { sessions: 'offline' }, '--sessions'],

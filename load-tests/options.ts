@@ -88,6 +88,11 @@ const schema = z.strictObject({
         URL.canParse(text) && SCHEMES.includes(new URL(text).protocol) && new URL(text).hostname !== '',
       'a URL that begins with ws://, wss://, mqtt:// or mqtts://',
     )
+    .refine(
+      // The report repeats the command.
+      (text) => !URL.canParse(text) || new URL(text).username === '',
+      'a URL without credentials: these go into --username and --password-file',
+    )
     .optional(),
   pid: whole(1, 2 ** 22),
   peer: z.array(z.enum(PEERS, PEERS.join(', '))).default([]),

@@ -1,5 +1,14 @@
 import { monotonicMs } from '../measure/monotonic.js'
-import type { Publisher } from './publisher.js'
+
+/** What a schedule needs of a publisher. */
+export interface Scheduled {
+  /** Messages sent. */
+  readonly sent: number
+  /** Among the publishers of the schedule. */
+  readonly place: number
+  hasRoom(): boolean
+  send(micros: number): void
+}
 
 export interface ScheduleEvents {
   /** A message has left so many microseconds later than it ought to. */
@@ -24,13 +33,15 @@ export class Schedule {
   constructor(
     private readonly messagesPerSecond: number,
     /** Take turns; may be filled until `start`. */
-    private readonly publishers: readonly Publisher[],
+    private readonly publishers: readonly Scheduled[],
     private readonly events: ScheduleEvents,
+    /** Milliseconds. */
+    private readonly now: () => number = monotonicMs,
   ) {}
 
   start(): void {
     if (this.publishers.length === 0) return
-    this.startMs = monotonicMs()
+    this.startMs = this.now()
     this.running = true
     this.advance()
   }
@@ -42,34 +53,34 @@ export class Schedule {
   }
 
   /** Sends what a publisher owes, as far as it has room. */
-  catchUp(publisher: Publisher): void {
+  catchUp(publisher: Scheduled): void {
     while (this.ordinalOf(publisher) < this.due && publisher.hasRoom()) this.send(publisher)
   }
 
   private advance(): void {
     if (!this.running) return
-    const now = monotonicMs()
+    const now = this.now()
     const count = this.publishers.length
     while (this.timeOf(this.due) <= now) {
       const publisher = this.publishers[this.due++ % count]
       if (publisher !== undefined) this.catchUp(publisher)
     }
     this.events.flush()
-    const wait = this.timeOf(this.due) - monotonicMs()
+    const wait = this.timeOf(this.due) - this.now()
     this.timer =
       wait > BUSY_BELOW_MS
         ? setTimeout(() => this.advance(), wait - BUSY_BELOW_MS)
         : setImmediate(() => this.advance())
   }
 
-  private send(publisher: Publisher): void {
+  private send(publisher: Scheduled): void {
     const dueMs = this.timeOf(this.ordinalOf(publisher))
-    this.events.late(Math.max(0, monotonicMs() - dueMs) * 1_000)
+    this.events.late(Math.max(0, this.now() - dueMs) * 1_000)
     publisher.send(Math.floor(dueMs * 1_000) >>> 0)
   }
 
   /** Which of all messages the publisher's next one is. */
-  private ordinalOf({ sent, place }: Publisher): number {
+  private ordinalOf({ sent, place }: Scheduled): number {
     return sent * this.publishers.length + place
   }
 
