@@ -24,7 +24,7 @@ export interface Operation {
 /** What a batch says beside the results. */
 export interface BatchNotices {
   /** `clients` of the batch that `isWatched` has picked. */
-  queue(clientId: string, born: number, count: number, settledUpTo: number, last: number): void
+  queue(clientId: string, born: number, count: number, settledUpTo: number | false, last: number): void
   change(partition: number, version: number, packed: Buffer): void
   retainedBytes(partition: number, bytes: number): void
   isWatched(clientId: string): boolean
@@ -236,7 +236,8 @@ export class Partition {
   }
 }
 
-type Watched = readonly [id: Buffer, born: number, count: number, settledUpTo: number, last: number]
+/** `settledUpTo`: false where nothing has left the queue. */
+type Watched = readonly [id: Buffer, born: number, count: number, settledUpTo: number | false, last: number]
 type BatchReply = readonly [
   results: readonly Unpacked[],
   watched: readonly (Watched | false)[],
@@ -248,7 +249,7 @@ type BatchReply = readonly [
 
 const ARRAY_OF_9 = Buffer.from([0x99])
 
-function rest([, born, count, settledUpTo, last]: Watched): [number, number, number, number] {
+function rest([, born, count, settledUpTo, last]: Watched): [number, number, number | false, number] {
   return [born, count, settledUpTo, last]
 }
 

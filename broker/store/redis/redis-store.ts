@@ -94,6 +94,7 @@ export class RedisStore implements SharedStore {
   private readonly handles = new Map<string, RedisHandle>()
   private waitingOperations = 0
   private waitingBytes = 0
+  private readonly plainDeliveries: (Buffer | undefined)[] = []
   private lastUid = 0
   private inspection: Timer | undefined
   private readonly risksTold = new Set<string>()
@@ -375,11 +376,18 @@ export class RedisStore implements SharedStore {
       message: this.queued(bytes, message),
       recipients: recipients.flatMap(({ clientId, delivery }) => [
         clientId,
-        encodeDelivery(this.writer, delivery),
+        this.packDelivery(delivery),
       ]),
       change,
       incoming: incoming === undefined ? false : incomingOf(incoming.session, incoming.packetId),
     }
+  }
+
+  /** Nearly all deliveries are one of six; those are encoded once. */
+  private packDelivery(delivery: Delivery): Buffer {
+    const { qos, retain, identifiers, sharedFilter } = delivery
+    if (identifiers.length > 0 || sharedFilter !== undefined) return encodeDelivery(this.writer, delivery)
+    return (this.plainDeliveries[qos * 2 + Number(retain)] ??= encodeDelivery(this.writer, delivery))
   }
 
   private queued(bytes: Buffer, message: Message): QueuedMessage {
@@ -561,7 +569,7 @@ export class RedisStore implements SharedStore {
         const handle = this.handles.get(clientId)
         if (handle?.born !== born) return
         handle.queued = count
-        handle.settledUpTo = settledUpTo
+        if (settledUpTo !== false) handle.settledUpTo = settledUpTo
         handle.queuedUpTo = last
       },
       change: (partition, version, packed) => changes.change(partition, version, packed),
@@ -578,7 +586,7 @@ export class RedisStore implements SharedStore {
     },
     packEnqueue: (handle, message, delivery: Delivery) => {
       const body = this.queued(encodeMessage(this.writer, message), message)
-      return operations.enqueue(handle.clientId, handle.epoch, body, encodeDelivery(this.writer, delivery))
+      return operations.enqueue(handle.clientId, handle.epoch, body, this.packDelivery(delivery))
     },
     packSubscription: (subscription: Subscription) => encodeSubscription(this.writer, subscription),
     read: (handle, afterSequence, limit) => this.read(handle, afterSequence, limit),

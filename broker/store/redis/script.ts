@@ -11,6 +11,7 @@
  * KEYS[1]: what the partition's keys begin with, behind it `n:` and the node. ARGV[1]: the batch, packed.
  */
 const FRAME = `
+local call, match = redis.call, string.match
 local batch = cmsgpack.unpack(ARGV[1])
 local base, number, now, node, channel, partition = batch[1], batch[2], batch[3], batch[4], batch[5], batch[6]
 local limits = batch[7]
@@ -60,20 +61,31 @@ end
 
 /** Sessions and their queues. */
 const SESSION = `
--- The counters of a session, read once a batch and written back at its end.
+-- The counters of a session, one field so that a write of many queues is three commands a queue: read once a batch
+-- and written back at its end. Epoch of its owner, epoch it was made in, last sequence, entries, payload bytes.
 local function head(id)
   local h = heads[id]
   if h ~= nil then return h end
-  local v = redis.call('HMGET', S .. id, 'epoch', 'node', 'born', 'next', 'bytes')
-  if not v[1] then
+  local counters = call('HGET', S .. id, 'queue')
+  if not counters then
     heads[id] = false
     return false
   end
-  h = { id = id, epoch = tonumber(v[1]), node = v[2], born = tonumber(v[3]), last = tonumber(v[4]), bytes = tonumber(v[5]) }
-  if not (h.epoch and h.born and h.last and h.bytes) then error('the counters of the session cannot be read', 0) end
-  h.count = redis.call('ZCARD', Q .. id)
+  local epoch, born, last, count, bytes = match(counters, '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
+  if not epoch then error('the counters of the session cannot be read', 0) end
+  h = { id = id, epoch = tonumber(epoch), born = tonumber(born), last = tonumber(last), count = tonumber(count),
+    bytes = tonumber(bytes) }
   heads[id] = h
   return h
+end
+
+local function save(h)
+  call('HSET', S .. h.id, 'queue', h.epoch .. ' ' .. h.born .. ' ' .. h.last .. ' ' .. h.count .. ' ' .. h.bytes)
+  h.dirty = nil
+end
+
+local function nodeOf(id)
+  return call('HGET', S .. id, 'node') or ''
 end
 
 local function owned(id, epoch)
@@ -83,7 +95,7 @@ end
 
 -- An entry is text up to its delivery: sequence, payload bytes, expiry or -, body ('=' its own, '*' shared, '-' none).
 local function parse(member)
-  local sequence, size, expiry, body = string.match(member, '^(%d+) (%d+) (%S+) (%S+) ')
+  local sequence, size, expiry, body = match(member, '^(%d+) (%d+) (%S+) (%S+) ')
   if not sequence then return nil end
   return tonumber(sequence), tonumber(size), tonumber(expiry), body
 end
@@ -105,7 +117,7 @@ end
 local function remove(h, member)
   if redis.call('ZREM', Q .. h.id, member) == 0 then return end
   local sequence, size, expiry, body = parse(member)
-  h.count, h.dirty = h.count - 1, true
+  h.count, h.dirty, h.removed = math.max(0, h.count - 1), true, true
   if not sequence then
     damaged[#damaged + 1] = { 'queue entry', Q .. h.id, 'an entry that cannot be read was removed' }
   else
@@ -152,16 +164,22 @@ local function makeRoom(h, size)
   return true
 end
 
-local function push(h, size, expiry, body, delivery)
+-- middle: what the entries of one message have in common, between sequence and delivery.
+local function push(h, size, middle, delivery)
   if not makeRoom(h, size) then
     note(dropped, h.id)
     return false
   end
   local sequence = h.last + 1
-  redis.call('ZADD', Q .. h.id, sequence,
-    int(sequence) .. ' ' .. int(size) .. ' ' .. (expiry and int(expiry) or '-') .. ' ' .. body .. ' ' .. delivery)
+  local score = tostring(sequence)
+  call('ZADD', Q .. h.id, score, score .. middle .. delivery)
   h.last, h.count, h.bytes, h.dirty = sequence, h.count + 1, h.bytes + size, true
   return sequence
+end
+
+local function pushTo(id, size, middle, delivery)
+  local h = head(id)
+  return h and push(h, size, middle, delivery)
 end
 
 local function putBody(uid, bytes, lifetime, entries)
@@ -180,13 +198,11 @@ local function pushAll(message, recipients)
   local uid, bytes, size, expiry, lifetime = message[1], message[2], message[3], message[4], message[5]
   local shared = #recipients > 2
   local body = (shared and '*' or '=') .. uid
+  local middle = ' ' .. size .. ' ' .. (expiry or '-') .. ' ' .. body .. ' '
   local sequences, entries = {}, 0
   for i = 1, #recipients, 2 do
     local id = recipients[i]
-    local ok, sequence = pcall(function()
-      local h = head(id)
-      return h and push(h, size, expiry, body, recipients[i + 1])
-    end)
+    local ok, sequence = pcall(pushTo, id, size, middle, recipients[i + 1])
     if not ok then
       if isOOM(sequence) then error(sequence, 0) end
       damaged[#damaged + 1] = { 'session', S .. id, text(sequence) }
@@ -259,7 +275,7 @@ function run.open(op)
     damaged[#damaged + 1] = { 'session', S .. id, text(h) }
     h, clean = true, true
   end
-  local former = h and h ~= true and h.node or ''
+  local former = h and h ~= true and nodeOf(id) or ''
   if h and (clean or expiredAt(id)) then
     discard(id)
     announce({ node, 'ended', id })
@@ -267,20 +283,24 @@ function run.open(op)
   end
   local epoch = redis.call('HINCRBY', META, 'epoch', 1)
   if not h then
-    redis.call('HSET', S .. id, 'epoch', epoch, 'node', node, 'born', epoch, 'next', 0, 'bytes', 0, 'interval', interval)
+    redis.call('DEL', S .. id, Q .. id)
+    redis.call('HSET', S .. id, 'node', node, 'born', epoch, 'interval', interval)
+    save({ id = id, epoch = epoch, born = epoch, last = 0, count = 0, bytes = 0 })
     redis.call('SADD', SESSIONS, id)
     redis.call('SADD', OPEN .. node, id)
     heads[id] = nil
     return { false, epoch, epoch, {}, former, {}, 0, 0, 0 }
   end
-  redis.call('HSET', S .. id, 'epoch', epoch, 'node', node, 'interval', interval)
+  redis.call('HSET', S .. id, 'node', node, 'interval', interval)
   if former ~= node then
     if former ~= '' then redis.call('SREM', OPEN .. former, id) end
     redis.call('SADD', OPEN .. node, id)
   end
   redis.call('ZREM', EXPIRY, id)
   redis.call('HDEL', S .. id, 'claimed')
-  h.epoch, h.node = epoch, node
+  -- What the counters say of the queue is not taken on trust for ever.
+  h.epoch, h.count = epoch, redis.call('ZCARD', Q .. id)
+  save(h)
   local fields, unfinished = redis.call('HGETALL', S .. id), {}
   for i = 1, #fields, 2 do
     -- A QoS 2 publish whose accept was under way names the accept: it is finished before the session is used.
@@ -335,8 +355,7 @@ function run.close(op)
   local h = owned(op[2], op[3])
   if not h then return TAKEN end
   redis.call('HSET', S .. h.id, 'node', '')
-  redis.call('SREM', OPEN .. h.node, h.id)
-  h.node = ''
+  redis.call('SREM', OPEN .. node, h.id)
   if op[4] then redis.call('ZADD', EXPIRY, op[4], h.id) else redis.call('ZREM', EXPIRY, h.id) end
   return 0
 end
@@ -470,10 +489,9 @@ function run.takeSessions(op)
   local gone, taken = op[2], {}
   for _, id in ipairs(redis.call('SRANDMEMBER', OPEN .. gone, 500)) do
     local ok, h = pcall(head, id)
-    if ok and h and h.node == gone then
+    if ok and h and nodeOf(id) == gone then
       local interval = tonumber(redis.call('HGET', S .. id, 'interval')) or 0
       redis.call('HSET', S .. id, 'node', '')
-      h.node = ''
       if interval < 4294967295 then redis.call('ZADD', EXPIRY, now + interval * 1000, id) end
       taken[#taken + 1] = id
     end
@@ -529,14 +547,14 @@ for i, op in ipairs(batch[9]) do
 end
 
 for id, h in pairs(heads) do
-  if h and h.dirty then redis.call('HSET', S .. id, 'next', int(h.last), 'bytes', int(h.bytes)) end
+  if h and h.dirty then save(h) end
 end
 
 local watched = {}
 for i, id in ipairs(batch[8]) do
-  local ok, h = pcall(head, id)
-  if ok and h then
-    watched[i] = { id, h.born, h.count, settledUpTo(h), h.last }
+  local h = heads[id]
+  if h then
+    watched[i] = { id, h.born, h.count, h.removed and settledUpTo(h) or false, h.last }
   else
     watched[i] = false
   end
