@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { QueueEntry, WriteDone } from '../contract/store.js'
-import type { DeliveryQueue } from './delivery-queue.js'
+import { VolatileQueue, type DeliveryQueue } from './delivery-queue.js'
 import { Deliveries, type DeliveryOptions } from './deliveries.js'
 import { deliveryOf, messageOf } from './testing.js'
 
@@ -177,6 +177,43 @@ describe('Deliveries', () => {
     offer('4')
     await queue.answerReads()
     expect(payloads()).toEqual(['1', '4'])
+  })
+
+  it('loses nothing of a queue in memory when a packet identifier is still in use', () => {
+    const queue = new VolatileQueue({ messages: 100, bytes: 1_000, whenFull: 'drop-oldest' }, () =>
+      expect.unreachable(),
+    )
+    const sent: string[] = []
+    const identifiers: number[] = []
+    const link = {
+      writable: true,
+      caughtUp: () => {},
+      sendPublish: (message: { payload: Buffer }, _delivery: unknown, packetId: number) => {
+        sent.push(String(message.payload))
+        identifiers.push(packetId)
+        return true
+      },
+      sendPubRel: () => {},
+      failed: (error: Error) => expect.unreachable(error.message),
+    }
+    const options = { window: 3, settledUpTo: 0, maybeSentUpTo: 0, sentUpTo: 0 }
+    const deliveries = new Deliveries(queue, link, options)
+    deliveries.resume()
+    const total = 65_540
+    for (let sequence = 1; sequence <= total; sequence++) {
+      const message = messageOf(String(sequence))
+      if (!deliveries.offer(sequence, message, deliveryOf(1))) {
+        queue.add(sequence, message, deliveryOf(1))
+        deliveries.resume()
+      }
+      // The first one is never acknowledged; the others until the same identifier would come again.
+      if (sequence > 1 && sequence <= 65_535) deliveries.acknowledged(sequence)
+    }
+    expect(sent.length).toBe(65_535)
+    deliveries.acknowledged(1)
+    for (const packetId of [1, 2, 3, 4, 5]) deliveries.acknowledged(packetId)
+    expect(sent.slice(-5)).toEqual(['65536', '65537', '65538', '65539', '65540'])
+    expect(identifiers.slice(-5)).toEqual([1, 2, 3, 4, 5])
   })
 
   it('delivers every message once and in order, whatever the timing', async () => {

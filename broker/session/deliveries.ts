@@ -71,6 +71,8 @@ export class Deliveries {
   /** Nothing waits in the queue. */
   private upToDate = false
   private reading = false
+  /** Read and not sent: the packet identifier of the first one is still in use. */
+  private held: readonly QueueEntry[] = []
   private closed = false
 
   constructor(
@@ -174,8 +176,9 @@ export class Deliveries {
   /** Nothing is sent any more. Returns what was sent and not settled, in order. */
   close(): { readonly sentUpTo: number; readonly unsettled: readonly QueueEntry[] } {
     this.closed = true
-    const unsettled = [...this.inflight.values()]
+    const unsettled = [...this.inflight.values(), ...this.held]
     this.inflight.clear()
+    this.held = []
     return { sentUpTo: this.cursor, unsettled }
   }
 
@@ -200,7 +203,7 @@ export class Deliveries {
         bytes: READ_BYTES,
         startedUpTo: this.options.sentUpTo,
       }
-      const entries = this.queue.read(this.cursor, limit)
+      const entries = this.held.length > 0 ? this.held : this.queue.read(this.cursor, limit)
       if (entries instanceof Promise) {
         this.reading = true
         entries.then(
@@ -229,10 +232,15 @@ export class Deliveries {
       if (this.upToDate) this.link.caughtUp()
       return !this.upToDate
     }
-    for (const { sequence, message, delivery } of entries) {
+    this.held = []
+    for (const [i, { sequence, message, delivery }] of entries.entries()) {
       if (sequence <= this.cursor) continue
-      // The identifier is still in use by the delivery 65,535 places ahead: its acknowledgement pumps again.
-      if (this.inflight.has(packetIdOf(sequence))) return false
+      // The identifier is still in use by the delivery 65,535 places ahead: its acknowledgement pumps again. A queue
+      // in memory hands out each entry once.
+      if (this.inflight.has(packetIdOf(sequence))) {
+        this.held = entries.slice(i)
+        return false
+      }
       this.cursor = sequence
       if (message === undefined) this.releaseAgain(sequence, delivery)
       else this.transmit(sequence, message, delivery)
