@@ -31,7 +31,7 @@ export class RetainedMessages {
 
   /** Keeps the message under its topic in place of an earlier one, and makes it own its payload. */
   set(message: Message): void {
-    const former = this.tree.set(message.topic, ownUnpooled(message))
+    const former = this.tree.set(message.topic, ownUnpooled(message.kept()))
     this.payloadBytes += message.payload.length - (former?.payload.length ?? 0)
     if (message.expiresAt !== undefined && message.expiresAt < this.earliestExpiry)
       this.earliestExpiry = message.expiresAt
