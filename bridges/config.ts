@@ -15,6 +15,7 @@ import {
   windowOf,
   windows,
 } from './connectors.js'
+import { cycles, type Route } from './cycles.js'
 import { duration } from './duration.js'
 
 const source = z.discriminatedUnion('type', [sources[0].schema])
@@ -96,7 +97,10 @@ export function readBridges(
 
 const bridgesSettings: SettingsKind<typeof bridgesSchema> = {
   schema: bridgesSchema,
-  checks: [{ reads: ['pipelines'], run: ({ pipelines }) => uniqueNames(pipelines) }],
+  checks: [
+    { reads: ['pipelines'], run: ({ pipelines }) => uniqueNames(pipelines) },
+    { reads: ['pipelines'], run: ({ pipelines }) => cycles(pipelines.map(routeOf)) },
+  ],
   codes: { unreadable: 'CONFIG_UNREADABLE', invalid: 'BRIDGES_INVALID' },
 }
 
@@ -122,14 +126,21 @@ function contradictions(settings: PipelineSettings): readonly SettingFault[] {
   }
   faults.push(...below(['sink'], to.check(settings.sink, reaching)))
 
-  const reads = from.reads?.(settings.source)
-  const publishes = to.publishes?.(settings.sink) ?? []
+  const { reads, publishes } = topicsOf(settings)
   if (reads !== undefined && publishes.some((filter) => filtersOverlap(filter, reads)))
     faults.push({
       path: ['sink', 'topic'],
       allowed: `topics that the source of the same pipeline (${reads}) does not read`,
     })
   return faults
+}
+
+function topicsOf({ source, sink }: Pick<PipelineSettings, 'source' | 'sink'>): Omit<Route, 'name'> {
+  return { reads: sourceOf(source).reads?.(source), publishes: sinkOf(sink).publishes?.(sink) ?? [] }
+}
+
+function routeOf(pipeline: PipelineConfig): Route {
+  return { name: pipeline.name, ...topicsOf(pipeline) }
 }
 
 function below(
