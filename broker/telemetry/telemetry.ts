@@ -37,8 +37,6 @@ export interface StateGauges {
   sessions(): number
   subscriptions(): number
   retainedMessages(): number
-  retainedBytes(): number
-  queuedMessages(): number
 }
 
 /**
@@ -147,7 +145,5 @@ export class Telemetry implements Service {
     add('sessions', 'Sessions, connected or not.', 'sessions')
     add('subscriptions', 'Subscriptions of all sessions.', 'subscriptions')
     add('retained_messages', 'Retained messages.', 'retainedMessages')
-    add('retained_bytes', 'Payload bytes of retained messages.', 'retainedBytes')
-    add('queued_messages', 'Messages waiting in the queues of all sessions.', 'queuedMessages')
   }
 }
