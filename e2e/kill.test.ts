@@ -11,20 +11,35 @@ const SEED = Number(process.env['OPENCLAW_SEED'] ?? Date.now() % 1_000_000)
 const SECONDS_A_KILL = 10
 
 /**
- * What stands in the way of a kill that finds nothing: it comes while clients resume their sessions, while a
- * session changes hands, or in the middle of the load.
+ * Kills at a moment that finds something: while clients resume their sessions, while a session changes hands, in the
+ * middle of the load, or in the instant in which an acknowledgement arrives. The last one shows best that what was
+ * acknowledged is stored: what was acknowledged first and stored behind would be caught in between.
  */
-async function untilTheKill(load: Load, random: () => number): Promise<string> {
+async function kill(gateway: GatewayProcess, load: Load, random: () => number): Promise<string> {
   const moment = random()
-  if (moment < 0.3) {
+  if (moment < 0.2) {
     await sleep(random() * 250)
+    await gateway.kill()
     return 'resume'
   }
-  await sleep(300 + random() * 1_700)
-  if (moment > 0.6) return 'load'
-  for (let i = 0; i < 6; i++) load.anyConnected()?.takeOver()
-  await sleep(random() * 30)
-  return 'takeover'
+  await sleep(300 + random() * 1_200)
+  if (moment < 0.6) {
+    const killed = new Promise<void>((resolve, reject) => {
+      load.onNextAcknowledgement = () => {
+        gateway.kill().then(resolve, reject)
+      }
+    })
+    await killed
+    return 'acknowledgement'
+  }
+  if (moment < 0.8) {
+    for (let i = 0; i < 6; i++) load.anyConnected()?.takeOver()
+    await sleep(random() * 30)
+    await gateway.kill()
+    return 'takeover'
+  }
+  await gateway.kill()
+  return 'load'
 }
 
 it(
@@ -51,12 +66,11 @@ it(
       const restless = setInterval(() => visit(load, random), 150)
       const takeovers = setInterval(() => load.anyConnected()?.takeOver(), 400)
       let since = performance.now()
-      for (let kill = 0; kill < KILLS; kill++) {
-        const moment = await untilTheKill(load, random)
+      for (let kills = 1; kills <= KILLS; kills++) {
+        const moment = await kill(gateway, load, random)
         moments.set(moment, (moments.get(moment) ?? 0) + 1)
-        await gateway.kill()
         upMs += performance.now() - since
-        expect(load.verdict(), `after kill ${kill + 1}, seed ${SEED}`).toEqual([])
+        expect(load.verdict(), `after kill ${kills} (${moment}), seed ${SEED}`).toEqual([])
         await gateway.start()
         since = performance.now()
       }

@@ -94,6 +94,8 @@ export class Load {
   readonly subscribers: readonly Subscriber[]
   readonly publishers: readonly Publisher[]
   readonly faults: string[] = []
+  /** Called once, within the read that brings the next acknowledgement. */
+  onNextAcknowledgement: (() => void) | undefined
   private readonly streams = new Map<string, Stream>()
   private timer: NodeJS.Timeout | undefined
   private budget = 0
@@ -116,6 +118,9 @@ export class Load {
       const onAcknowledged = (tag: number) => {
         const stream = streamsByIndex[Math.floor(tag / TAGS_A_STREAM)]
         if (stream !== undefined) stream.acknowledged++
+        const notify = this.onNextAcknowledgement
+        this.onNextAcknowledgement = undefined
+        notify?.()
       }
       const version = number % 2 === 0 ? 5 : 4
       const client = new DurableClient({ clientId, port, version, random, onAcknowledged, onFault })
