@@ -14,7 +14,8 @@
  * | `<prefix>{t}:sessions`    | set    | client ids                                                          |
  * | `<prefix>{t}:expiry`      | zset   | client ids of closed sessions by the time they expire               |
  * | `<prefix>{t}:open:<node>` | set    | client ids of the sessions that a node has open                     |
- * | `<prefix>{t}:s:<client>`  | hash   | a session: owner, numbering, bounds, subscriptions, QoS 2 ids       |
+ * | `<prefix>{t}:s:<client>`  | hash   | a session: node, expiry, subscriptions, QoS 2 identifiers           |
+ * | `<prefix>{t}:c:<client>`  | string | its counters: epochs, last sequence, entries and bytes in its queue |
  * | `<prefix>{t}:q:<client>`  | zset   | its queue: entries by sequence number                               |
  * | `<prefix>{t}:m:<uid>`     | string | the body of a queued message; `:n` behind it counts its entries     |
  * | `<prefix>{t}:retained`    | hash   | retained messages by topic                                          |

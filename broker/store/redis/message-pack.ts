@@ -15,9 +15,24 @@ export class NotPacked extends Error {
 
 /** Packs one value. Numbers are integers up to 2^53 - 1 either way. */
 export function pack(value: Packed): Buffer {
-  const bytes = Buffer.allocUnsafe(sizeOf(value))
-  write(bytes, 0, value)
-  return bytes
+  const length = write(0, value)
+  const packed = Buffer.allocUnsafe(length)
+  scratch.copy(packed, 0, 0, length)
+  // One message of 256 MiB must not keep as much for ever.
+  if (scratch.length > LARGEST_KEPT) scratch = Buffer.allocUnsafeSlow(SMALLEST)
+  return packed
+}
+
+/** Everything is written here first: one pass, whatever the length. */
+const SMALLEST = 65_536
+const LARGEST_KEPT = 1_048_576
+let scratch = Buffer.allocUnsafeSlow(SMALLEST)
+
+function reserve(until: number): void {
+  if (until <= scratch.length) return
+  const grown = Buffer.allocUnsafeSlow(Math.max(until, scratch.length * 2))
+  scratch.copy(grown)
+  scratch = grown
 }
 
 /** The head of an array whose elements are packed already. */
@@ -41,54 +56,48 @@ export function textOf(value: Unpacked | undefined): string {
   return Buffer.isBuffer(value) ? value.toString() : ''
 }
 
-function sizeOf(value: Packed): number {
-  if (value === null || typeof value === 'boolean') return 1
-  if (typeof value === 'number') return isSmall(value) ? 1 : isUint32(value) ? 5 : 9
-  if (typeof value === 'string') return 5 + Buffer.byteLength(value)
-  if (value instanceof Uint8Array) return 5 + value.length
-  let size = 5
-  if (isArray(value)) for (const item of value) size += sizeOf(item)
-  else for (const [name, item] of Object.entries(value)) size += 5 + Buffer.byteLength(name) + sizeOf(item)
-  return size
-}
-
-function write(to: Buffer, at: number, value: Packed): number {
-  if (value === null) return to.writeUInt8(0xc0, at)
-  if (typeof value === 'boolean') return to.writeUInt8(value ? 0xc3 : 0xc2, at)
-  if (typeof value === 'number') return writeNumber(to, at, value)
+/** Writes a value at a place, and returns where the next one begins. */
+function write(at: number, value: Packed): number {
+  reserve(at + 9)
+  if (value === null) return scratch.writeUInt8(0xc0, at)
+  if (typeof value === 'boolean') return scratch.writeUInt8(value ? 0xc3 : 0xc2, at)
+  if (typeof value === 'number') return writeNumber(at, value)
   if (typeof value === 'string') {
-    const length = to.write(value, at + 5)
-    to[at] = 0xdb
-    return to.writeUInt32BE(length, at + 1) + length
+    // A byte string and not `bin`: Lua gets the same, and older servers know no `bin`.
+    reserve(at + 5 + value.length * 3)
+    return writeHead(0xdb, at, scratch.write(value, at + 5), true)
   }
   if (value instanceof Uint8Array) {
-    // A byte string and not `bin`: Lua gets the same, and older servers know no `bin`.
-    to[at] = 0xdb
-    to.set(value, at + 5)
-    return to.writeUInt32BE(value.length, at + 1) + value.length
+    reserve(at + 5 + value.length)
+    scratch.set(value, at + 5)
+    return writeHead(0xdb, at, value.length, true)
   }
   if (isArray(value)) {
-    to[at] = 0xdd
-    let next = to.writeUInt32BE(value.length, at + 1)
-    for (const item of value) next = write(to, next, item)
+    let next = writeHead(0xdd, at, value.length, false)
+    for (const item of value) next = write(next, item)
     return next
   }
   const entries = Object.entries(value)
-  to[at] = 0xdf
-  let next = to.writeUInt32BE(entries.length, at + 1)
-  for (const [name, item] of entries) next = write(to, write(to, next, name), item)
+  let next = writeHead(0xdf, at, entries.length, false)
+  for (const [name, item] of entries) next = write(write(next, name), item)
   return next
 }
 
-function writeNumber(to: Buffer, at: number, value: number): number {
-  if (isSmall(value)) return to.writeUInt8(value, at)
+function writeHead(kind: number, at: number, length: number, holdsBytes: boolean): number {
+  scratch[at] = kind
+  const next = scratch.writeUInt32BE(length, at + 1)
+  return holdsBytes ? next + length : next
+}
+
+function writeNumber(at: number, value: number): number {
+  if (isSmall(value)) return scratch.writeUInt8(value, at)
   if (isUint32(value)) {
-    to[at] = 0xce
-    return to.writeUInt32BE(value, at + 1)
+    scratch[at] = 0xce
+    return scratch.writeUInt32BE(value, at + 1)
   }
   // A double is what Lua makes of a number anyway.
-  to[at] = 0xcb
-  return to.writeDoubleBE(value, at + 1)
+  scratch[at] = 0xcb
+  return scratch.writeDoubleBE(value, at + 1)
 }
 
 function isSmall(value: number): boolean {

@@ -127,7 +127,7 @@ describe('a damaged value', () => {
     releases.push(end, () => store.close())
     await store.open()
     const { client } = server
-    for (const id of ['a', 'b', 'c', 'd']) {
+    for (const id of ['a', 'b', 'c', 'd', 'e']) {
       const session = await store.openSession(id, keep)
       await session.subscribe([subscription('x'), subscription('y')])
       await store.putWill(id, { message: message(), delayInterval: 0, dueAt: undefined })
@@ -141,20 +141,22 @@ describe('a damaged value', () => {
     await client.hset(`${base}wills`, 'b', 'damaged')
     await client.hset(`${base}s:c`, 's:x', 'damaged')
     await client.set(`${base}s:d`, 'no hash')
+    await client.set(`${base}c:e`, 'damaged')
     const a = await store.openSession('a', keep)
     expect(await queueText(a)).toBe('1:1 3:3')
     expect(await queueText(a)).toBe('1:1 3:3')
     expect(await retainedText(store, '#')).toEqual(['1=1', '3=3'])
-    expect((await collect(store.wills())).map(([id]) => id).sort()).toEqual(['a', 'c', 'd'])
+    expect((await collect(store.wills())).map(([id]) => id).sort()).toEqual(['a', 'c', 'd', 'e'])
     const records = await collect(store.sessions())
     expect(records.map(({ clientId, subscriptions }) => [clientId, subscriptions.length]).sort()).toEqual([
       ['a', 2],
       ['b', 2],
       ['c', 1],
+      ['e', 2],
     ])
-    const { sequences } = await accept(store, { message: message(), recipients: to('d', 'b') })
+    const { sequences } = await accept(store, { message: message(), recipients: to('e', 'b') })
     expect(sequences).toEqual([undefined, 4])
-    expect((await store.openSession('d', keep)).present).toBe(false)
+    for (const id of ['d', 'e']) expect((await store.openSession(id, keep)).present).toBe(false)
     expect(new Set(events.lines.filter((line) => line.startsWith('entryDamaged')))).toEqual(
       new Set(
         ['queue entry', 'retained message', 'will', 'subscription', 'session'].map(

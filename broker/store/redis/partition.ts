@@ -167,14 +167,15 @@ export class Partition {
   private async commit(group: readonly Operation[]): Promise<Unpacked | GatewayError> {
     const { link, node, channel, limits, clock, notices } = this.parts
     const number = ++this.number
-    const watched = [
-      ...new Set(group.flatMap(({ clients }) => clients.filter((id) => notices.isWatched(id)))),
-    ]
+    const touched = new Set<string>()
+    for (const { clients } of group) for (const id of clients) touched.add(id)
+    const ids = [...touched]
+    const watched = ids.filter((id) => notices.isWatched(id))
     const bounds = [limits.queuedMessages, limits.queuedBytes, limits.whenFull === 'drop-oldest']
     for (;;) {
       const batch = Buffer.concat([
-        ARRAY_OF_9,
-        ...[this.base, number, clock.now(), node, channel, this.index, bounds, watched].map(pack),
+        ARRAY_OF_10,
+        ...[this.base, number, clock.now(), node, channel, this.index, bounds, ids, watched].map(pack),
         arrayHead(group.length),
         ...group.map(({ packed }) => packed),
       ])
@@ -247,7 +248,7 @@ type BatchReply = readonly [
   retainedBytes: number | false,
 ]
 
-const ARRAY_OF_9 = Buffer.from([0x99])
+const ARRAY_OF_10 = Buffer.from([0x9a])
 
 function rest([, born, count, settledUpTo, last]: Watched): [number, number, number | false, number] {
   return [born, count, settledUpTo, last]

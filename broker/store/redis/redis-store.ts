@@ -374,10 +374,7 @@ export class RedisStore implements SharedStore {
     ]
     return {
       message: this.queued(bytes, message),
-      recipients: recipients.flatMap(({ clientId, delivery }) => [
-        clientId,
-        this.packDelivery(delivery),
-      ]),
+      recipients: recipients.flatMap(({ clientId, delivery }) => [clientId, this.packDelivery(delivery)]),
       change,
       incoming: incoming === undefined ? false : incomingOf(incoming.session, incoming.packetId),
     }

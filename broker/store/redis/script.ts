@@ -16,7 +16,7 @@ local batch = cmsgpack.unpack(ARGV[1])
 local base, number, now, node, channel, partition = batch[1], batch[2], batch[3], batch[4], batch[5], batch[6]
 local limits = batch[7]
 local maxMessages, maxBytes, dropOldest = limits[1], limits[2], limits[3]
-local S, Q, M = base .. 's:', base .. 'q:', base .. 'm:'
+local S, C, Q, M = base .. 's:', base .. 'c:', base .. 'q:', base .. 'm:'
 local META, SESSIONS, EXPIRY, OPEN = base .. 'meta', base .. 'sessions', base .. 'expiry', base .. 'open:'
 local RETAINED, TOPICS, WILLS = base .. 'retained', base .. 'topics', base .. 'wills'
 local LOG, INTENTS, MARK = base .. 'log', base .. 'i:', base .. 'u:'
@@ -61,17 +61,37 @@ end
 
 /** Sessions and their queues. */
 const SESSION = `
--- The counters of a session, one field so that a write of many queues is three commands a queue: read once a batch
--- and written back at its end. Epoch of its owner, epoch it was made in, last sequence, entries, payload bytes.
+-- A thousand values at a time: Lua hands no more than 8,000 to a function.
+local function inChunks(items, task)
+  for from = 1, #items, 1000 do task(unpack(items, from, math.min(from + 999, #items))) end
+end
+
+-- The counters of a session: epoch of its owner, epoch it was made in, last sequence, entries, payload bytes. They are a
+-- key of their own, so that those of all sessions of a batch are read by one command, and written by one at its end:
+-- what is left to do for each receiver of a message is to add to its queue.
+local counters = {}
+for _, id in ipairs(batch[8]) do counters[#counters + 1] = C .. id end
+do
+  local found, i = {}, 0
+  inChunks(counters, function(...)
+    for _, value in ipairs(call('MGET', ...)) do
+      i = i + 1
+      found[batch[8][i]] = value
+    end
+  end)
+  counters = found
+end
+
 local function head(id)
   local h = heads[id]
   if h ~= nil then return h end
-  local counters = call('HGET', S .. id, 'queue')
-  if not counters then
+  local text = counters[id]
+  if text == nil then text = call('GET', C .. id) end
+  if not text then
     heads[id] = false
     return false
   end
-  local epoch, born, last, count, bytes = match(counters, '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
+  local epoch, born, last, count, bytes = match(text, '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
   if not epoch then error('the counters of the session cannot be read', 0) end
   h = { id = id, epoch = tonumber(epoch), born = tonumber(born), last = tonumber(last), count = tonumber(count),
     bytes = tonumber(bytes) }
@@ -79,10 +99,12 @@ local function head(id)
   return h
 end
 
-local function save(h)
-  call('HSET', S .. h.id, 'queue', h.epoch .. ' ' .. h.born .. ' ' .. h.last .. ' ' .. h.count .. ' ' .. h.bytes)
-  h.dirty = nil
+local function textOf(h)
+  return h.epoch .. ' ' .. h.born .. ' ' .. h.last .. ' ' .. h.count .. ' ' .. h.bytes
 end
+
+-- Written at the end of the batch, in one command each: bodies, then counters; then what is not needed any more goes.
+local writes, gone = {}, {}
 
 local function nodeOf(id)
   return call('HGET', S .. id, 'node') or ''
@@ -103,13 +125,14 @@ end
 local function dropBody(body)
   local kind, key = string.sub(body, 1, 1), M .. string.sub(body, 2)
   if kind == '=' then
-    redis.call('DEL', key)
+    gone[#gone + 1] = key
   elseif kind == '*' then
     local ok, left = pcall(redis.call, 'DECR', key .. ':n')
     if not ok then
       damaged[#damaged + 1] = { 'body count', key .. ':n', text(left) }
     elseif left <= 0 then
-      redis.call('DEL', key, key .. ':n')
+      gone[#gone + 1] = key
+      gone[#gone + 1] = key .. ':n'
     end
   end
 end
@@ -187,9 +210,12 @@ local function putBody(uid, bytes, lifetime, entries)
   if lifetime then
     redis.call('SET', key, bytes, 'PX', lifetime)
     if entries then redis.call('SET', key .. ':n', entries, 'PX', lifetime) end
+  elseif entries then
+    -- At once: another operation of the batch may count it down.
+    redis.call('MSET', key, bytes, key .. ':n', entries)
   else
-    redis.call('SET', key, bytes)
-    if entries then redis.call('SET', key .. ':n', entries) end
+    writes[#writes + 1] = key
+    writes[#writes + 1] = bytes
   end
 end
 
@@ -225,7 +251,7 @@ local function discard(id)
   end
   local owner = redis.pcall('HGET', S .. id, 'node')
   if type(owner) == 'string' and owner ~= '' then redis.call('SREM', OPEN .. owner, id) end
-  redis.call('DEL', S .. id, Q .. id)
+  redis.call('DEL', S .. id, C .. id, Q .. id)
   redis.call('SREM', SESSIONS, id)
   redis.call('ZREM', EXPIRY, id)
   heads[id] = false
@@ -275,7 +301,16 @@ function run.open(op)
     damaged[#damaged + 1] = { 'session', S .. id, text(h) }
     h, clean = true, true
   end
-  local former = h and h ~= true and nodeOf(id) or ''
+  local former = ''
+  if h and h ~= true then
+    local readable, owner = pcall(nodeOf, id)
+    if readable then
+      former = owner
+    else
+      damaged[#damaged + 1] = { 'session', S .. id, text(owner) }
+      clean = true
+    end
+  end
   if h and (clean or expiredAt(id)) then
     discard(id)
     announce({ node, 'ended', id })
@@ -285,10 +320,10 @@ function run.open(op)
   if not h then
     redis.call('DEL', S .. id, Q .. id)
     redis.call('HSET', S .. id, 'node', node, 'born', epoch, 'interval', interval)
-    save({ id = id, epoch = epoch, born = epoch, last = 0, count = 0, bytes = 0 })
+    redis.call('SET', C .. id, textOf({ epoch = epoch, born = epoch, last = 0, count = 0, bytes = 0 }))
     redis.call('SADD', SESSIONS, id)
     redis.call('SADD', OPEN .. node, id)
-    heads[id] = nil
+    heads[id], counters[id] = nil, nil
     return { false, epoch, epoch, {}, former, {}, 0, 0, 0 }
   end
   redis.call('HSET', S .. id, 'node', node, 'interval', interval)
@@ -300,7 +335,7 @@ function run.open(op)
   redis.call('HDEL', S .. id, 'claimed')
   -- What the counters say of the queue is not taken on trust for ever.
   h.epoch, h.count = epoch, redis.call('ZCARD', Q .. id)
-  save(h)
+  h.dirty = true
   local fields, unfinished = redis.call('HGETALL', S .. id), {}
   for i = 1, #fields, 2 do
     -- A QoS 2 publish whose accept was under way names the accept: it is finished before the session is used.
@@ -540,18 +575,23 @@ end
 
 const MAIN = `
 local results = {}
-for i, op in ipairs(batch[9]) do
+for i, op in ipairs(batch[10]) do
   local ok, result = pcall(run[op[1]], op)
   if not ok then result = { err = isOOM(result) and 'OOM' or text(result) } end
   results[i] = result
 end
 
 for id, h in pairs(heads) do
-  if h and h.dirty then save(h) end
+  if h and h.dirty then
+    writes[#writes + 1] = C .. id
+    writes[#writes + 1] = textOf(h)
+  end
 end
+inChunks(writes, function(...) call('MSET', ...) end)
+inChunks(gone, function(...) call('DEL', ...) end)
 
 local watched = {}
-for i, id in ipairs(batch[8]) do
+for i, id in ipairs(batch[9]) do
   local h = heads[id]
   if h then
     watched[i] = { id, h.born, h.count, h.removed and settledUpTo(h) or false, h.last }

@@ -28,6 +28,8 @@ local key = KEYS[1]
 redis.call('EXISTS', key)
 redis.call('SET', key, '1', 'PX', 1000)
 redis.call('GET', key)
+redis.call('MSET', key, '1')
+redis.call('MGET', key)
 redis.call('DECR', key)
 redis.call('PEXPIRE', key, 1000)
 redis.call('DEL', key)
