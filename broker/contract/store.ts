@@ -114,6 +114,11 @@ export interface OpenOptions {
   readonly cleanStart: boolean
   /** Seconds; 0xFFFFFFFF: never. Above zero, else there is nothing to store. */
   readonly expiryInterval: number
+  /**
+   * Opens a session whose time is up as well, where others are found no more: what is left in its queue may belong to
+   * the other members of a share group. The caller discards it then.
+   */
+  readonly evenExpired?: boolean
 }
 
 export interface SessionRecord {

@@ -215,7 +215,8 @@ export class Sessions {
 
   /** What is left in the stored queue of a session that ends. */
   private async remaining(clientId: string): Promise<readonly QueueEntry[]> {
-    const stored = await this.deps.store.openSession(clientId, { cleanStart: false, expiryInterval: 0 })
+    const toEmpty = { cleanStart: false, expiryInterval: NEVER, evenExpired: true }
+    const stored = await this.deps.store.openSession(clientId, toEmpty)
     const entries: QueueEntry[] = []
     let cursor = stored.settledUpTo
     for (;;) {

@@ -117,6 +117,17 @@ export function sessionStatements(bench: Bench): void {
       expect(late).toMatchObject({ present: false, subscriptions: [] })
     })
 
+    it('that have expired are opened by who asks for them, with what is in their queues', async () => {
+      const session = await bench.store.openSession('c', { cleanStart: false, expiryInterval: 10 })
+      await accept(bench.store, { message: message({ text: 'left' }), recipients: to('c') })
+      await session.close(bench.clock.now() + 10_000)
+      bench.clock.advance(10_000)
+      const late = await bench.store.openSession('c', { ...keep, evenExpired: true })
+      expect([late.present, await queueText(late)]).toEqual([true, '1:left'])
+      await bench.store.discardSession('c')
+      expect((await bench.store.openSession('c', keep)).present).toBe(false)
+    })
+
     it('are listed once each, with what is known of them', async () => {
       const open = await bench.store.openSession('open', { cleanStart: false, expiryInterval: 10 })
       const closed = await bench.store.openSession('closed', { cleanStart: false, expiryInterval: 10 })

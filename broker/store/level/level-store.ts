@@ -163,7 +163,8 @@ export class LevelStore implements Store {
     const { contents } = this.disk
     const stored = contents.sessions.get(clientId)
     const expired = stored?.expiresAt !== undefined && stored.expiresAt <= this.clock.now()
-    const kept = options.cleanStart || expired ? undefined : stored
+    const over = expired && options.evenExpired !== true
+    const kept = options.cleanStart || over ? undefined : stored
     if (stored !== undefined && kept === undefined) this.disk.discard(batch, stored)
     const session = kept ?? contents.createSession(clientId)
     const { expiryInterval } = options

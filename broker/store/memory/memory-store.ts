@@ -67,7 +67,8 @@ export class MemoryStore implements Store {
       this.whenOpen(() => {
         const stored = this.sessionsById.get(clientId)
         const expired = stored?.expiresAt !== undefined && stored.expiresAt <= this.clock.now()
-        const kept = options.cleanStart || expired ? undefined : stored
+        const over = expired && options.evenExpired !== true
+        const kept = options.cleanStart || over ? undefined : stored
         if (stored !== undefined && kept === undefined) this.discard(stored)
         const session = kept ?? new MemorySession(clientId)
         session.expiryInterval = options.expiryInterval

@@ -41,7 +41,8 @@ export function queuedMessage(uid: string, bytes: Buffer, message: Message, now:
 }
 
 export const operations = {
-  open: (id: string, clean: boolean, interval: number) => pack(['open', id, clean, interval]),
+  open: (id: string, clean: boolean, interval: number, evenExpired: boolean) =>
+    pack(['open', id, clean, interval, evenExpired]),
   discard: (id: string, onlyExpired: boolean) => pack(['discard', id, onlyExpired]),
   subscribe: (id: string, epoch: number, fields: readonly Packed[]) => pack(['subscribe', id, epoch, fields]),
   unsubscribe: (id: string, epoch: number, keys: readonly string[]) => pack(['unsubscribe', id, epoch, keys]),

@@ -165,8 +165,10 @@ export class RedisStore implements SharedStore {
     yield* readSessions(link, layout, this.events)
   }
 
-  async openSession(clientId: string, { cleanStart, expiryInterval }: OpenOptions): Promise<StoredSession> {
-    const result = await this.writeTo(clientId, operations.open(clientId, cleanStart, expiryInterval))
+  async openSession(clientId: string, options: OpenOptions): Promise<StoredSession> {
+    const { cleanStart, expiryInterval, evenExpired = false } = options
+    const opening = operations.open(clientId, cleanStart, expiryInterval, evenExpired)
+    const result = await this.writeTo(clientId, opening)
     const { layout } = this.whenOpen()
     const [present, epoch, born, fields, former, unfinished, queued, settledUpTo, last] = result as OpenResult
     for (const intent of unfinished) await finishIntent(this.spanning(), intent)

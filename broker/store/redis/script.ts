@@ -295,7 +295,7 @@ local TAKEN = { err = 'TAKEN' }
 local run = {}
 
 function run.open(op)
-  local id, clean, interval = op[2], op[3], op[4]
+  local id, clean, interval, evenExpired = op[2], op[3], op[4], op[5]
   local ok, h = pcall(head, id)
   if not ok then
     damaged[#damaged + 1] = { 'session', S .. id, text(h) }
@@ -311,7 +311,7 @@ function run.open(op)
       clean = true
     end
   end
-  if h and (clean or expiredAt(id)) then
+  if h and (clean or (expiredAt(id) and not evenExpired)) then
     discard(id)
     announce({ node, 'ended', id })
     h = nil
