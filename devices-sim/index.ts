@@ -1,8 +1,6 @@
 /** The simulator for those who start it: the command line and the demo. */
-export { startFleet, type Fleet, type FleetOptions } from './fleet.js'
+export { startFleet, type Fleet } from './fleet.js'
 export type { Reading } from './device.js'
-export type { FleetStats } from './stats.js'
-export { loadProfile, parseProfile, shippedProfiles } from './profile/load.js'
-export type { Profile } from './profile/schema.js'
-export { runSim, type ExitCode, type SimIo } from './run.js'
-export { parseDuration, simFlags, type SimArguments } from './options.js'
+export { loadProfile } from './profile/load.js'
+export { runSim } from './run.js'
+export { parseDuration, simFlags } from './options.js'

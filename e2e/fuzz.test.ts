@@ -132,7 +132,7 @@ const qos = fc.constantFrom(0, 1, 2 as const)
 const follower: fc.Arbitrary<Packet> = fc.oneof(
   fc
     .record({ topic, qos, retain: fc.boolean(), messageId, payload: fc.string({ maxLength: 40 }) })
-    .map((fields) => ({ cmd: 'publish', dup: false, ...fields })),
+    .map((fields): Packet => ({ cmd: 'publish', dup: false, ...fields })),
   fc.record({ filter, qos, messageId }).map((fields): Packet => ({
     cmd: 'subscribe',
     messageId: fields.messageId,

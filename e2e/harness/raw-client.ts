@@ -8,7 +8,6 @@ import mqttPacket, {
   type IPubackPacket,
   type IPublishPacket,
   type IPubrecPacket,
-  type IPubrelPacket,
   type ISubackPacket,
   type ISubscribePacket,
   type ISubscription,
@@ -300,4 +299,4 @@ export class RawClient {
   }
 }
 
-export type { IAuthPacket, IConnackPacket, IPubrelPacket, Packet }
+export type { IAuthPacket, IConnackPacket, Packet }
