@@ -7,6 +7,7 @@ import { keysCommand } from './commands/keys.js'
 import { loadCommand } from './commands/load.js'
 import { simCommand } from './commands/sim.js'
 import { startCommand } from './commands/start.js'
+import { storeCommand } from './commands/store.js'
 import { tokenCommand } from './commands/token.js'
 import { EXIT, failureText } from './exit.js'
 import { PACKAGE_VERSION } from './package.js'
@@ -24,6 +25,7 @@ for (const command of [
   bridgesCommand(),
   simCommand(),
   loadCommand(),
+  storeCommand(),
   keysCommand(),
   tokenCommand(),
 ]) {

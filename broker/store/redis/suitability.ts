@@ -77,10 +77,21 @@ export async function openRedis(options: OpenRedisOptions, clock: Clock): Promis
   }
 }
 
+/** A connection that is usable, for looking around. Rejects with REDIS_UNREACHABLE. */
+export async function connectedRedis(
+  connections: RedisConnections,
+  timeoutMs: number,
+  clock: Clock,
+): Promise<RedisClient> {
+  const client = connections.open('look')
+  await connected(client, { connections, connectTimeoutMs: timeoutMs }, clock)
+  return client
+}
+
 /** Resolves when the connection is usable; rejects when it is refused, or when the time is over. */
 function connected(
   client: RedisClient,
-  { connections, connectTimeoutMs }: OpenRedisOptions,
+  { connections, connectTimeoutMs }: Pick<OpenRedisOptions, 'connections' | 'connectTimeoutMs'>,
   clock: Clock,
 ): Promise<void> {
   if (client.status === 'ready') return Promise.resolve()
