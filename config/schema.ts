@@ -184,8 +184,10 @@ const limits = z.strictObject({
     .int()
     .min(1)
     .max(65_535)
-    .default(100)
-    .describe('QoS 1 and 2 publishes of one client under way at a time, both directions.'),
+    .default(1_000)
+    .describe(
+      'QoS 1 and 2 publishes of one client under way at a time, both directions. An MQTT 5 client that sends more is disconnected (0x93); widespread clients send bursts without minding it, so keep it well above theirs.',
+    ),
   topicAliasMaximum: z
     .int()
     .min(0)
@@ -426,7 +428,10 @@ export const configSchema = z.strictObject({
           'Seconds between two rounds of the `$SYS/broker/` topics, up to 86,400; 0: none. Clients see them where an access rule allows `$SYS/#`.',
         ),
     })
-    .prefault({}),
+    .prefault({})
+    .describe(
+      'The `$SYS` tree: what the gateway tells of itself by MQTT, under the names that Mosquitto uses.',
+    ),
   shutdown: z
     .strictObject({
       graceSeconds: seconds
