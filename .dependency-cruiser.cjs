@@ -1,5 +1,15 @@
 /** Who may import whom. Every rule is an error; docs/architecture.md says why. */
-const BROKER_PARTS = ['transport', 'wire', 'session', 'engine', 'router', 'store', 'access', 'admin', 'telemetry']
+const BROKER_PARTS = [
+  'transport',
+  'wire',
+  'session',
+  'engine',
+  'router',
+  'store',
+  'access',
+  'admin',
+  'telemetry',
+]
 
 /** A part of the broker sees the contract, itself, and the types of the configuration. */
 function onlyContract(part, alsoAllowed = []) {
@@ -21,7 +31,10 @@ module.exports = {
       name: 'contract-imports-nothing-of-ours',
       severity: 'error',
       from: { path: '^broker/contract/', pathNot: '\\.test\\.ts$' },
-      to: { path: '^(broker|bridges|devices-sim|load-tests|config|dashboard|e2e)/', pathNot: '^broker/contract/' },
+      to: {
+        path: '^(broker|bridges|devices-sim|load-tests|config|dashboard|e2e)/',
+        pathNot: '^broker/contract/',
+      },
     },
     ...BROKER_PARTS.map((part) => onlyContract(part, part === 'session' ? ['wire'] : [])),
     {
@@ -33,7 +46,10 @@ module.exports = {
     {
       name: 'aedes-only-in-engine',
       severity: 'error',
-      from: { pathNot: '^broker/engine/|^broker/store/.*\\.test\\.ts$|^broker/store/migrat|^load-tests/peers/|^broker/app/index\\.ts$' },
+      from: {
+        pathNot:
+          '^broker/engine/|^broker/store/.*\\.test\\.ts$|^broker/store/migrat|^load-tests/peers/|^broker/app/index\\.ts$',
+      },
       to: { path: 'node_modules/(aedes|aedes-.*|mqemitter.*)/' },
     },
     {
@@ -63,7 +79,10 @@ module.exports = {
     {
       name: 'only-app-puts-parts-together',
       severity: 'error',
-      from: { path: '^(broker/(?!app)|bridges|devices-sim|load-tests|config|dashboard)', pathNot: '\\.test\\.ts$' },
+      from: {
+        path: '^(broker/(?!app)|bridges|devices-sim|load-tests|config|dashboard)',
+        pathNot: '\\.test\\.ts$',
+      },
       to: { path: '^broker/app/' },
     },
     {
@@ -80,6 +99,9 @@ module.exports = {
     exclude: { path: '^dist/' },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
-    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'require', 'node', 'default', 'types'] },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'require', 'node', 'default', 'types'],
+    },
   },
 }

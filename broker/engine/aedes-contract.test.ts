@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import { EventEmitter } from 'node:events'
 import { Aedes } from 'aedes'
 import { afterEach, describe, expect, it, vi } from 'vitest'
@@ -54,8 +55,7 @@ function recorded() {
       step('outgoingEnqueueCombi', packet)
       return thenOnly(undefined)
     },
-    // eslint-disable-next-line @typescript-eslint/no-empty-function -- none
-    async *streamWill() {},
+    streamWill: () => Readable.from([]),
   }
   const mq: AedesEmitter = {
     on(filter, handler, done) {

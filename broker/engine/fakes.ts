@@ -174,7 +174,11 @@ export function fakePersistence(): AedesPersistence {
   }
 }
 
-export const stoppedClock: Clock = { now: () => 1_000, monotonic: () => 0, schedule: () => ({ cancel: () => {} }) }
+export const stoppedClock: Clock = {
+  now: () => 1_000,
+  monotonic: () => 0,
+  schedule: () => ({ cancel: () => {} }),
+}
 
 export interface Bench extends AedesEngine {
   readonly store: FakeStore
