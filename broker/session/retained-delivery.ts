@@ -36,7 +36,7 @@ export class RetainedDelivery {
 
   constructor(
     private readonly link: RetainedLink,
-    private readonly store: Pick<Store, 'retained' | 'retainedCount'>,
+    private readonly store: Pick<Store, 'retained'>,
   ) {}
 
   /**
@@ -44,7 +44,6 @@ export class RetainedDelivery {
    * take something first: its acknowledgements must be read then. The rest follows.
    */
   send(subscriptions: readonly Subscription[]): Promise<void> {
-    if (this.store.retainedCount === 0) return Promise.resolve()
     for (const subscription of subscriptions) {
       const filter = formatFilter(subscription)
       this.waiting.delete(filter)

@@ -81,6 +81,15 @@ describe('while Redis is away', () => {
     expect(await settled).toBeUndefined()
   })
 
+  it('readiness tells of it, although nobody writes', async () => {
+    const server = await redis()
+    const { store } = await opened(server, { commandTimeoutSeconds: 0.2 })
+    server.pause()
+    await until(() => !store.readiness().ready)
+    server.resume()
+    await until(() => store.readiness().ready)
+  })
+
   it('a close does not wait for ever', async () => {
     const server = await redis()
     const { store } = await opened(server)

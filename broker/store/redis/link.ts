@@ -27,6 +27,8 @@ const WAIT_MS = 1_000
  */
 export class RedisLink {
   private outage: GatewayError | undefined
+  /** Redis does not answer at all, rather than refusing what it is asked for. */
+  private outageIsAbsence = false
   private outOfMemory = false
   private fault: GatewayError | undefined
   private fenced: GatewayError | undefined
@@ -94,7 +96,12 @@ export class RedisLink {
     return ran?.[1] as Reply
   }
 
-  /** A command came through. */
+  /** Something was answered: Redis is there. Whether it can be written to is another matter. */
+  answered(): void {
+    if (this.outageIsAbsence) this.succeeded()
+  }
+
+  /** A write came through. */
   succeeded(): void {
     if (this.outage === undefined) return
     this.outage = undefined
@@ -111,6 +118,7 @@ export class RedisLink {
     if (outage === undefined) return undefined
     if (this.outage === undefined) this.events.writeFailed(outage)
     this.outage = outage
+    this.outageIsAbsence = isAbsence(error)
     return outage
   }
 
@@ -159,7 +167,7 @@ export class RedisLink {
     for (;;) {
       try {
         const result = await read()
-        this.succeeded()
+        this.answered()
         return result
       } catch (error) {
         const outage = this.failed(error)
@@ -203,13 +211,16 @@ function outageOf(error: unknown, address: string): GatewayError | undefined {
       error,
     )
   const text = error instanceof Error ? error.message : String(error)
-  if (!(error instanceof Error) || error.name !== 'ReplyError')
-    return unwritable(`Redis (${address}) is away: ${text}.`, error)
+  if (isAbsence(error)) return unwritable(`Redis (${address}) is away: ${text}.`, error)
   for (const [code, meaning] of NOT_NOW)
     if (text.startsWith(code) || text.startsWith(`ERR ${code}`))
       return unwritable(`Redis (${address}) ${meaning} (${text}).`, error)
   if (text.includes('non local key')) return unwritable(`Redis (${address}) is moving slots.`, error)
   return undefined
+}
+
+function isAbsence(error: unknown): boolean {
+  return !(error instanceof ReplicasMissing) && (!(error instanceof Error) || error.name !== 'ReplyError')
 }
 
 function outOfMemory(address: string): GatewayError {

@@ -41,7 +41,7 @@ import { readRetained } from './retained-messages.js'
 import { RetainedTopics } from './retained-topics.js'
 import { readFields, readSessions } from './sessions.js'
 import { acceptSpanning, finishIntent, type AcceptPlan, type SpanningHost } from './spanning-accept.js'
-import { inspectRedis, openRedis } from './suitability.js'
+import { inspectRedis, mastersOf, openRedis } from './suitability.js'
 import { readWills } from './wills.js'
 
 export interface RedisStoreOptions {
@@ -66,6 +66,7 @@ const MAX_WAITING_BYTES = 67_108_864
 /** What an operation takes in memory beside its bytes. */
 const OPERATION_BYTES = 256
 const INSPECTION_MS = 30_000
+const PROBE_MS = 2_000
 /** How long `close` waits for Redis, and a read does, milliseconds. */
 const PATIENCE_MS = 5_000
 
@@ -97,6 +98,7 @@ export class RedisStore implements SharedStore {
   private readonly plainDeliveries: (Buffer | undefined)[] = []
   private lastUid = 0
   private inspection: Timer | undefined
+  private probing: Timer | undefined
   private readonly risksTold = new Set<string>()
 
   constructor(
@@ -141,6 +143,7 @@ export class RedisStore implements SharedStore {
         milliseconds: clock.now() - started,
       })
       await this.inspect()
+      await this.probe()
     } catch (error) {
       await this.close()
       throw error
@@ -340,7 +343,28 @@ export class RedisStore implements SharedStore {
     } catch (error) {
       running.link.failed(error)
     }
+    if (this.isClosing()) return
     this.inspection = this.clock.schedule(INSPECTION_MS, () => void this.inspect())
+  }
+
+  /** Redis is asked when nobody writes, too: readiness is to tell before the next message comes. */
+  private async probe(): Promise<void> {
+    const { running } = this
+    if (running === undefined || this.closing !== undefined) return
+    try {
+      const masters = mastersOf(running.client)
+      if (masters.length === 0) throw new Error('no master is known')
+      await Promise.all(masters.map((master) => master.ping()))
+      running.link.answered()
+    } catch (error) {
+      running.link.failed(error)
+    }
+    if (this.isClosing()) return
+    this.probing = this.clock.schedule(PROBE_MS, () => void this.probe())
+  }
+
+  private isClosing(): boolean {
+    return this.closing !== undefined
   }
 
   private async shutDown(): Promise<void> {
@@ -348,6 +372,7 @@ export class RedisStore implements SharedStore {
     if (running === undefined) return
     const { link, partitions, client, changes } = running
     this.inspection?.cancel()
+    this.probing?.cancel()
     const drained = Promise.all(partitions.map((partition) => partition.idle()))
     const timer = this.clock.schedule(PATIENCE_MS, () => link.end())
     await drained
