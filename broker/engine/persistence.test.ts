@@ -19,6 +19,7 @@ import {
 import { LevelStore } from '../store/level/level-store.js'
 import { MemoryStore } from '../store/memory/memory-store.js'
 import { openableStore, startCluster, startRedis, type RedisServer } from '../store/redis/testing.js'
+import { describeWith, findProgram } from '../../e2e/harness/programs.js'
 import type { AedesPersistence } from './aedes-internals.js'
 import { StorePersistence } from './persistence.js'
 
@@ -43,11 +44,13 @@ afterEach(async () => {
   for (const release of releases.splice(0)) await release()
 })
 
+const hasRedis = findProgram('redis-server') !== undefined
 const redis: RedisServer[] = []
 const cluster: RedisServer[] = []
 let keyPrefixes = 0
 
 beforeAll(async () => {
+  if (!hasRedis) return
   redis.push(await startRedis())
   cluster.push(...(await startCluster()))
 })
@@ -77,7 +80,14 @@ async function persistenceOn(store: Store): Promise<StorePersistence> {
   return new StorePersistence(store, systemClock)
 }
 
-describe.each(Object.keys(stores))('the persistence on the %s store', (name) => {
+const needsRedis = (name: string): boolean => name.startsWith('redis')
+
+for (const name of Object.keys(stores))
+  if (needsRedis(name))
+    describeWith(`the persistence on the ${name} store`, ['redis-server'], () => persistenceOf(name))
+  else describe(`the persistence on the ${name} store`, () => persistenceOf(name))
+
+function persistenceOf(name: string): void {
   const create = stores[name]!
 
   describe('passes the suite of aedes-persistence', () => {
@@ -129,4 +139,4 @@ describe.each(Object.keys(stores))('the persistence on the %s store', (name) => 
     })
     await expect(persistence.subscriptionsByTopic('a')).rejects.toMatchObject({ code: 'STORE_CLOSED' })
   })
-})
+}

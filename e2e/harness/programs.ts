@@ -10,6 +10,7 @@ const PACKAGES = {
   mosquitto_pub: 'mosquitto-clients',
   mosquitto_sub: 'mosquitto-clients',
   chromium: 'chromium',
+  'redis-server': 'redis-server',
   openssl: 'openssl',
   'python3-paho': 'python3-paho-mqtt',
 } as const

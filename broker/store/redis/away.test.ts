@@ -1,4 +1,5 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { describeWith } from '../../../e2e/harness/programs.js'
+import { afterEach, expect, it } from 'vitest'
 import { accept, keep, message, queueText, retainedText, settle, to } from '../conformance/bench.js'
 import { openableStore, startRedis, until, type RedisServer, type StoreOnServers } from './testing.js'
 
@@ -23,7 +24,7 @@ async function opened(server: RedisServer, fields = {}): Promise<StoreOnServers>
   return on
 }
 
-describe('while Redis is away', () => {
+describeWith('while Redis is away', ['redis-server'], () => {
   it('writes wait, and everything goes on by itself when it is back, nothing lost and nothing twice', async () => {
     const server = await redis('--appendonly', 'yes', '--appendfsync', 'always')
     const { store, events } = await opened(server)

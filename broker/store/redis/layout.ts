@@ -4,8 +4,9 @@
  * retained message is in that of its topic.
  *
  * A single Redis has one partition: each accept is one atomic script, and a body is stored once. On a Cluster there
- * are 64, so that many that masters can be added without moving a session from one partition to another; tag i
- * lies in the i-th 64th of the slots, so that contiguous slot ranges of any size get their even share.
+ * are four to eight for each master that it has when the store is made: enough to add masters, and few, because a
+ * message is stored once in each partition that it has receivers in. Tag i lies in the i-th part of the slots, so
+ * that contiguous slot ranges of any size get their even share.
  *
  * | key                       | kind   | what                                                                |
  * | ------------------------- | ------ | ------------------------------------------------------------------- |
@@ -27,7 +28,8 @@
  * | `<prefix>{t}:u:<uid>`     | string | what such an accept has queued here; ten minutes                    |
  */
 export const FORMAT_VERSION = 1
-export const CLUSTER_PARTITIONS = 64
+const PARTITIONS_PER_MASTER = 4
+const MOST_PARTITIONS = 256
 const SLOTS = 16_384
 
 export class Layout {
@@ -57,6 +59,13 @@ export class Layout {
   get channel(): string {
     return `${this.prefix}:changes`
   }
+}
+
+/** How many partitions a new store on a Cluster of so many masters gets. */
+export function partitionsFor(masters: number): number {
+  let partitions = 1
+  while (partitions < masters * PARTITIONS_PER_MASTER && partitions < MOST_PARTITIONS) partitions *= 2
+  return partitions
 }
 
 export function formatKey(prefix: string): string {

@@ -1,3 +1,4 @@
+import { describeWith } from '../../../e2e/harness/programs.js'
 import { createRequire } from 'node:module'
 import { Redis, Cluster } from 'ioredis'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -102,119 +103,121 @@ async function migrate(
   return { report, leftOut }
 }
 
-describe.each([
-  { name: 'a single Redis', start: async () => [await startRedis()] },
-  { name: 'a Cluster', start: () => startCluster() },
-])('what aedes-persistence-redis wrote to $name', ({ start }) => {
-  let servers: readonly RedisServer[] = []
-  let source: Redis | Cluster
+describeWith('Redis', ['redis-server'], () => {
+  describe.each([
+    { name: 'a single Redis', start: async () => [await startRedis()] },
+    { name: 'a Cluster', start: () => startCluster() },
+  ])('what aedes-persistence-redis wrote to $name', ({ start }) => {
+    let servers: readonly RedisServer[] = []
+    let source: Redis | Cluster
 
-  beforeAll(async () => {
-    servers = await start()
-    const [{ port }] = servers as [RedisServer]
-    source =
-      servers.length === 1
-        ? new Redis(port)
-        : new Cluster(servers.map((each) => ({ host: '127.0.0.1', port: each.port })))
-  })
-  afterAll(async () => {
-    source.disconnect()
-    await Promise.all(servers.map((server) => server.stop()))
-  })
-  beforeEach(async () => {
-    await flushAll(servers)
-    const nodes = servers.map(({ port }) => ({ host: '127.0.0.1', port }))
-    await stockState(servers.length === 1 ? { port: servers[0]!.port } : { cluster: nodes })
-  })
+    beforeAll(async () => {
+      servers = await start()
+      const [{ port }] = servers as [RedisServer]
+      source =
+        servers.length === 1
+          ? new Redis(port)
+          : new Cluster(servers.map((each) => ({ host: '127.0.0.1', port: each.port })))
+    })
+    afterAll(async () => {
+      source.disconnect()
+      await Promise.all(servers.map((server) => server.stop()))
+    })
+    beforeEach(async () => {
+      await flushAll(servers)
+      const nodes = servers.map(({ port }) => ({ host: '127.0.0.1', port }))
+      await stockState(servers.length === 1 ? { port: servers[0]!.port } : { cluster: nodes })
+    })
 
-  const counted = {
-    sessions: 3,
-    subscriptions: 6,
-    queued: 6,
-    incoming: 1,
-    released: 1,
-    retained: 3,
-    wills: 1,
-  }
-
-  it('is taken over into a store on the same Redis, beside it', async () => {
-    const { store, end } = openableStore(servers, { keyPrefix: 'taken' })
-    await store.open()
-    const { report, leftOut } = await migrate(source, store)
-    expect(report).toEqual({ ...counted, present: 0, leftOut: 3 })
-    expect(leftOut.sort()).toEqual([
-      'subscription plain bad#filter',
-      'subscription quiet bad#filter',
-      'subscription with/odd id*[ bad#filter',
-    ])
-    const contents = await inspectStore(source, 'taken')
-    expect(contents).toMatchObject({
+    const counted = {
       sessions: 3,
-      queuedMessages: 6,
-      retainedMessages: 3,
+      subscriptions: 6,
+      queued: 6,
+      incoming: 1,
+      released: 1,
+      retained: 3,
       wills: 1,
-      open: {},
-      damaged: [],
-    })
-    expect(contents.longest).toEqual([
-      { clientId: expect.any(String) as string, messages: 3, bytes: 3 },
-      { clientId: expect.any(String) as string, messages: 3, bytes: 3 },
-    ])
-    const session = await store.openSession('with/odd id*[', keep)
-    expect(session.present).toBe(true)
-    expect(session.subscriptions.toSorted((a, b) => (a.filter < b.filter ? -1 : 1))).toEqual([
-      subscription('a/#'),
-      subscription('b/with/odd id*[/+', {
-        qos: 2,
-        noLocal: true,
-        retainAsPublished: true,
-        retainHandling: 2,
-      }),
-    ])
-    expect(await queueText(session)).toBe('1:1 2:2 3:3')
-    const [first] = await readAll(session)
-    expect(first).toMatchObject({ delivery: { qos: 1 }, message: { topic: 'a/x', qos: 2 } })
-    expect(first?.message?.properties).toEqual({
-      payloadFormat: 1,
-      contentType: 'text/plain',
-      userProperties: [
-        ['name', '1'],
-        ['name', '2'],
-      ],
-    })
-    expect([...(await store.openSession('plain', keep)).incoming]).toEqual([42])
-    expect(await retainedText(store, '#')).toEqual(['r/1=of r/1', 'r/[*]=of r/[*]'])
-    expect(await retainedText(store, '$odd/+')).toEqual(['$odd/ä=of $odd/ä'])
-    expect((await collect(store.wills())).map(([id, { message }]) => `${id} ${message.topic}`)).toEqual([
-      'plain will',
-    ])
-    await store.close()
-    await end()
-  })
+    }
 
-  it('is only counted by a dry run, and taken once', async () => {
-    const store = new MemoryStore(roomy, new RecordedEvents(), systemClock)
-    await store.open()
-    expect((await migrate(source, store, { dryRun: true })).report).toMatchObject(counted)
-    expect(await collect(store.sessions())).toEqual([])
-    await migrate(source, store)
-    expect((await migrate(source, store)).report).toMatchObject({ sessions: 0, present: 3, queued: 0 })
-    expect((await migrate(source, store, { replace: true })).report).toMatchObject(counted)
-    expect(await queueText(await store.openSession('plain', keep))).toBe('1:1 2:2 3:3')
-    await store.close()
-  })
+    it('is taken over into a store on the same Redis, beside it', async () => {
+      const { store, end } = openableStore(servers, { keyPrefix: 'taken' })
+      await store.open()
+      const { report, leftOut } = await migrate(source, store)
+      expect(report).toEqual({ ...counted, present: 0, leftOut: 3 })
+      expect(leftOut.sort()).toEqual([
+        'subscription plain bad#filter',
+        'subscription quiet bad#filter',
+        'subscription with/odd id*[ bad#filter',
+      ])
+      const contents = await inspectStore(source, 'taken')
+      expect(contents).toMatchObject({
+        sessions: 3,
+        queuedMessages: 6,
+        retainedMessages: 3,
+        wills: 1,
+        open: {},
+        damaged: [],
+      })
+      expect(contents.longest).toEqual([
+        { clientId: expect.any(String) as string, messages: 3, bytes: 3 },
+        { clientId: expect.any(String) as string, messages: 3, bytes: 3 },
+      ])
+      const session = await store.openSession('with/odd id*[', keep)
+      expect(session.present).toBe(true)
+      expect(session.subscriptions.toSorted((a, b) => (a.filter < b.filter ? -1 : 1))).toEqual([
+        subscription('a/#'),
+        subscription('b/with/odd id*[/+', {
+          qos: 2,
+          noLocal: true,
+          retainAsPublished: true,
+          retainHandling: 2,
+        }),
+      ])
+      expect(await queueText(session)).toBe('1:1 2:2 3:3')
+      const [first] = await readAll(session)
+      expect(first).toMatchObject({ delivery: { qos: 1 }, message: { topic: 'a/x', qos: 2 } })
+      expect(first?.message?.properties).toEqual({
+        payloadFormat: 1,
+        contentType: 'text/plain',
+        userProperties: [
+          ['name', '1'],
+          ['name', '2'],
+        ],
+      })
+      expect([...(await store.openSession('plain', keep)).incoming]).toEqual([42])
+      expect(await retainedText(store, '#')).toEqual(['r/1=of r/1', 'r/[*]=of r/[*]'])
+      expect(await retainedText(store, '$odd/+')).toEqual(['$odd/ä=of $odd/ä'])
+      expect((await collect(store.wills())).map(([id, { message }]) => `${id} ${message.topic}`)).toEqual([
+        'plain will',
+      ])
+      await store.close()
+      await end()
+    })
 
-  it('is left as it was, and what is damaged is left out', async () => {
-    const store = new MemoryStore(roomy, new RecordedEvents(), systemClock)
-    await store.open()
-    const [body] = (await source.lrange('outgoing:plain', 0, 0)) as [string]
-    await source.set(body, 'damaged')
-    await source.hset('client:quiet', 'x', Buffer.from([0xc1, 0xc1]))
-    const { report, leftOut } = await migrate(source, store)
-    expect(report).toMatchObject({ sessions: 3, queued: 4 })
-    expect(leftOut).toContain(`value ${body}`)
-    expect(leftOut).toContain('value client:quiet')
-    expect(await source.scard('clients')).toBe(3)
-    await store.close()
+    it('is only counted by a dry run, and taken once', async () => {
+      const store = new MemoryStore(roomy, new RecordedEvents(), systemClock)
+      await store.open()
+      expect((await migrate(source, store, { dryRun: true })).report).toMatchObject(counted)
+      expect(await collect(store.sessions())).toEqual([])
+      await migrate(source, store)
+      expect((await migrate(source, store)).report).toMatchObject({ sessions: 0, present: 3, queued: 0 })
+      expect((await migrate(source, store, { replace: true })).report).toMatchObject(counted)
+      expect(await queueText(await store.openSession('plain', keep))).toBe('1:1 2:2 3:3')
+      await store.close()
+    })
+
+    it('is left as it was, and what is damaged is left out', async () => {
+      const store = new MemoryStore(roomy, new RecordedEvents(), systemClock)
+      await store.open()
+      const [body] = (await source.lrange('outgoing:plain', 0, 0)) as [string]
+      await source.set(body, 'damaged')
+      await source.hset('client:quiet', 'x', Buffer.from([0xc1, 0xc1]))
+      const { report, leftOut } = await migrate(source, store)
+      expect(report).toMatchObject({ sessions: 3, queued: 4 })
+      expect(leftOut).toContain(`value ${body}`)
+      expect(leftOut).toContain('value client:quiet')
+      expect(await source.scard('clients')).toBe(3)
+      await store.close()
+    })
   })
 })

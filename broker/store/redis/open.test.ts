@@ -1,4 +1,5 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { describeWith } from '../../../e2e/harness/programs.js'
+import { afterEach, expect, it } from 'vitest'
 import { GatewayError } from '../../contract/errors.js'
 import {
   accept,
@@ -38,7 +39,7 @@ async function failure(servers: readonly RedisServer[], fields: Partial<RedisCon
   }
 }
 
-describe('opening', () => {
+describeWith('opening', ['redis-server'], () => {
   it('tells of an address where nothing answers', async () => {
     const server = await redis()
     await server.kill()
@@ -120,7 +121,7 @@ describe('opening', () => {
   })
 })
 
-describe('a damaged value', () => {
+describeWith('a damaged value', ['redis-server'], () => {
   it('costs that one entry, and is named', async () => {
     const server = await redis()
     const { store, events, end } = openableStore([server])

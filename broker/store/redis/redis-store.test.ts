@@ -1,4 +1,5 @@
 import { afterAll } from 'vitest'
+import { describeWith, findProgram } from '../../../e2e/harness/programs.js'
 import { storeConformance } from '../conformance/suite.js'
 import { RedisConnections } from './connection.js'
 import { RedisStore } from './redis-store.js'
@@ -12,8 +13,9 @@ import {
 } from './testing.js'
 
 // The suite makes a store before any hook runs.
-const single = [await startRedis()]
-const cluster = await startCluster(3)
+const installed = findProgram('redis-server') !== undefined
+const single = installed ? [await startRedis()] : []
+const cluster = installed ? await startCluster(3) : []
 const opened: RedisConnections[] = []
 let instances = 0
 
@@ -39,5 +41,7 @@ function conformance(name: string, servers: readonly RedisServer[]): void {
   })
 }
 
-conformance('redis', single)
-conformance('redis on a Cluster of three masters', cluster)
+describeWith('Redis', ['redis-server'], () => {
+  conformance('redis', single)
+  conformance('redis on a Cluster of three masters', cluster)
+})

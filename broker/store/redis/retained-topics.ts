@@ -18,7 +18,7 @@ interface Staged {
 /**
  * The topics of all retained messages, in the memory of each node: what wildcard lookups walk, and what the bounds
  * are checked against. The messages stay in Redis, so that a topic whose message is replaced every second costs the
- * other nodes nothing. About 200 bytes a topic.
+ * other nodes nothing. About 530 bytes a topic.
  *
  * Below: what Redis has, as far as this node has followed. Above: what this node is writing, visible at once.
  * With several nodes the bounds are those of this node's view, and may be passed by what others write in the same

@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { describeWith } from '../../../e2e/harness/programs.js'
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import type { SharedStore } from '../../contract/store.js'
 import { accept, keep, message, queueText, readAll, retainedText, to } from '../conformance/bench.js'
 import { slotOf } from './layout.js'
@@ -6,7 +7,7 @@ import { flushAll, keysOf, openableStore, startCluster, until, type RedisServer 
 
 const MASTERS = 3
 
-describe('an accept that spans the masters of a Cluster', () => {
+describeWith('an accept that spans the masters of a Cluster', ['redis-server'], () => {
   let servers: readonly RedisServer[] = []
   const releases: (() => Promise<void>)[] = []
   let a: SharedStore

@@ -1,7 +1,7 @@
 import type { Clock } from '../../contract/clock.js'
 import { GatewayError } from '../../contract/errors.js'
 import type { RedisClient, RedisConnections } from './connection.js'
-import { CLUSTER_PARTITIONS, FORMAT_VERSION, formatKey, Layout } from './layout.js'
+import { FORMAT_VERSION, formatKey, Layout, partitionsFor } from './layout.js'
 
 export interface OpenRedisOptions {
   readonly connections: RedisConnections
@@ -180,7 +180,11 @@ async function agreedPartitions(
 ): Promise<number> {
   const key = formatKey(keyPrefix)
   try {
-    await client.hsetnx(key, 'partitions', connections.isCluster ? CLUSTER_PARTITIONS : 1)
+    await client.hsetnx(
+      key,
+      'partitions',
+      connections.isCluster ? partitionsFor(mastersOf(client).length) : 1,
+    )
     await client.hsetnx(key, 'version', FORMAT_VERSION)
   } catch (error) {
     throw refusedRight(error, connections.address, keyPrefix)
