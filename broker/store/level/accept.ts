@@ -8,7 +8,7 @@ import type { LevelContents } from './contents.js'
 import type { Write } from './journal.js'
 import { incomingKey, retainedKey } from './keys.js'
 import { LevelHandle } from './level-handle.js'
-import { encodeInlineEntry, encodeMessage } from './values.js'
+import { encodeInlineEntry, encodeMessage } from '../values.js'
 
 const NO_SEQUENCES: readonly undefined[] = []
 const NOTHING = Buffer.alloc(0)

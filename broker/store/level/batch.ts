@@ -2,8 +2,8 @@ import type { Batch } from './journal.js'
 import { numberingKey } from './keys.js'
 import type { Database } from './database.js'
 import type { LevelSession } from './level-session.js'
-import { encodeNumber } from './values.js'
-import type { ValueWriter } from './bytes.js'
+import { encodeNumber } from '../values.js'
+import type { ValueWriter } from '../bytes.js'
 
 /**
  * The writes of one group. A chained batch, because it hands keys and values to LevelDB as they come: 0.6 us of

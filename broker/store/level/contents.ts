@@ -4,12 +4,12 @@ import type { Message } from '../../contract/message.js'
 import type { StoreLimits } from '../../contract/store.js'
 import type { Delivery } from '../../contract/subscription.js'
 import type { LevelBatch } from './batch.js'
-import type { ValueWriter } from './bytes.js'
+import type { ValueWriter } from '../bytes.js'
 import { bodyKey, discardedKey, entryKey, sessionKey } from './keys.js'
 import { LevelRetained } from './level-retained.js'
 import { LevelSession, RELEASED, type Body, type SessionOwner, type Slot } from './level-session.js'
 import type { Loaded } from './load.js'
-import { encodeReleasedEntry, encodeSession, encodeSharedEntry } from './values.js'
+import { encodeReleasedEntry, encodeSession, encodeSharedEntry } from '../values.js'
 
 /**
  * What the store holds, as far as it is in memory, and the changes that writes make to it. A change is made here

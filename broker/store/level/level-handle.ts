@@ -9,7 +9,7 @@ import type { LevelContents } from './contents.js'
 import type { Journal } from './journal.js'
 import { incomingKey, subscriptionKeyOf } from './keys.js'
 import type { LevelSession, SessionOwner } from './level-session.js'
-import { encodeInlineEntry, encodeSubscription } from './values.js'
+import { encodeInlineEntry, encodeSubscription } from '../values.js'
 
 /** What a handle needs of its store. */
 export interface HandleHost {

@@ -26,7 +26,7 @@ import { willKey } from './keys.js'
 import { LevelHandle } from './level-handle.js'
 import type { LevelSession } from './level-session.js'
 import { readIncoming, readQueue, readSessions, readSubscriptions, readWills } from './read.js'
-import { encodeWill } from './values.js'
+import { encodeWill } from '../values.js'
 
 export interface LevelStoreOptions {
   /** Where the database lives; made when missing. One process at a time. */

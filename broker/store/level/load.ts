@@ -1,7 +1,7 @@
 import { GatewayError } from '../../contract/errors.js'
 import type { StoreEvents } from '../../contract/events.js'
 import { RetainedMessages } from '../retained.js'
-import { DamagedValue, type ValueWriter } from './bytes.js'
+import { DamagedValue, type ValueWriter } from '../bytes.js'
 import { damagedStore, type Database } from './database.js'
 import {
   allOf,
@@ -22,7 +22,7 @@ import {
   decodeSession,
   encodeNumber,
   type EntryHead,
-} from './values.js'
+} from '../values.js'
 
 /** Layout of keys and values. A store of another version is refused. */
 const FORMAT_VERSION = 1

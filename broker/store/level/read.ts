@@ -2,7 +2,7 @@ import type { QueueEntry, ReadLimit, SessionRecord, StoredWill } from '../../con
 import type { Message } from '../../contract/message.js'
 import type { Subscription } from '../../contract/subscription.js'
 import type { StoreEvents } from '../../contract/events.js'
-import { DamagedValue } from './bytes.js'
+import { DamagedValue } from '../bytes.js'
 import type { Database } from './database.js'
 import {
   allOf,
@@ -17,7 +17,7 @@ import {
 } from './keys.js'
 import { isExpired, type LevelSession, type Slot } from './level-session.js'
 import { pages } from './load.js'
-import { decodeEntry, decodeMessage, decodeSession, decodeSubscription, decodeWill } from './values.js'
+import { decodeEntry, decodeMessage, decodeSession, decodeSubscription, decodeWill } from '../values.js'
 
 /** What a look at a queue came to: the entries to hand out, and those that have to go. */
 export interface QueuePage {

@@ -1,7 +1,7 @@
 import type { StoreEvents } from '../../contract/events.js'
 import type { StoredWill } from '../../contract/store.js'
-import { DamagedValue } from '../level/bytes.js'
-import { decodeWill } from '../level/values.js'
+import { DamagedValue } from '../bytes.js'
+import { decodeWill } from '../values.js'
 import type { RedisLink } from './link.js'
 
 const PAGE = 500

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { Message } from '../../contract/message.js'
+import { Message } from '../contract/message.js'
 import { DamagedValue, ValueReader, ValueWriter } from './bytes.js'
 import {
   decodeEntry,

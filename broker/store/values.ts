@@ -1,7 +1,7 @@
-import { Message, type PublishProperties, type QoS } from '../../contract/message.js'
-import type { StoredWill } from '../../contract/store.js'
-import type { Delivery, Subscription } from '../../contract/subscription.js'
-import { RELEASED_DELIVERY } from '../session-queue.js'
+import { Message, type PublishProperties, type QoS } from '../contract/message.js'
+import type { StoredWill } from '../contract/store.js'
+import type { Delivery, Subscription } from '../contract/subscription.js'
+import { RELEASED_DELIVERY } from './session-queue.js'
 import { DamagedValue, ValueReader, type ValueWriter } from './bytes.js'
 
 /**
