@@ -31,6 +31,12 @@ export interface RedisServer {
   readonly client: Redis
 }
 
+const running = new Set<ChildProcess>()
+// A run that is broken off leaves no server behind.
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
 /** Starts a redis-server on a free port of 127.0.0.1 with a folder of its own; resolves when it answers. */
 export async function startRedis(args: readonly string[] = []): Promise<RedisServer> {
   const directory = mkdtempSync(join(tmpdir(), 'openclaw-redis-'))
@@ -42,6 +48,9 @@ export async function startRedis(args: readonly string[] = []): Promise<RedisSer
     child = spawn(PROGRAM, [...common, '--port', String(port), '--loglevel', 'warning', ...args], {
       stdio: 'ignore',
     })
+    const started = child
+    running.add(started)
+    started.once('exit', () => running.delete(started))
     await answers(port)
   }
   const kill = async (): Promise<void> => {
