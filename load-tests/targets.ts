@@ -6,16 +6,24 @@ import type { LoadSettings } from './scenarios/scenario.js'
 
 type Asked = Partial<LoadSettings>
 
-const outstanding = (count: number) => ({ kind: 'closed', outstanding: count }) as const
+function outstanding(count: number): LoadSettings['pace'] {
+  return { kind: 'closed', outstanding: count }
+}
 
-/** The work of the target table, with the least ratio to each peer. */
-const TABLE: readonly {
+interface TargetRow {
   readonly scenario: ScenarioName
   readonly title: string
   readonly asked: Asked
+  /** Least ratios. */
   readonly mosquitto: number
   readonly stock: number
-}[] = [
+}
+
+/** A read and a write for each message, and what sharing them brings. */
+const OUTSTANDING = [1, 8]
+
+/** The work of the target table. */
+const TABLE: readonly TargetRow[] = [
   { scenario: 'fanout', title: 'fan-out 1 to 500, 32 outstanding', asked: {}, mosquitto: 8, stock: 40 },
   {
     scenario: 'fanout',
@@ -24,8 +32,7 @@ const TABLE: readonly {
     mosquitto: 0.9,
     stock: 4,
   },
-  { scenario: 'fanin', title: 'fan-in 200 to 1', asked: {}, mosquitto: 1, stock: 6 },
-  { scenario: 'pairs', title: 'pairs 200 to 200', asked: {}, mosquitto: 1, stock: 6 },
+  ...manyPublishers(0, 1, 6),
   {
     scenario: 'fanout',
     title: 'fan-out 1 to 500, 32 outstanding',
@@ -33,9 +40,24 @@ const TABLE: readonly {
     mosquitto: 0.8,
     stock: 4,
   },
-  { scenario: 'fanin', title: 'fan-in 200 to 1', asked: { qos: 1 }, mosquitto: 0.8, stock: 4 },
-  { scenario: 'pairs', title: 'pairs 200 to 200', asked: { qos: 1 }, mosquitto: 0.8, stock: 4 },
+  ...manyPublishers(1, 0.8, 4),
 ]
+
+function manyPublishers(qos: 0 | 1, mosquitto: number, stock: number): TargetRow[] {
+  const shapes = [
+    { scenario: 'fanin', title: 'fan-in 200 to 1' },
+    { scenario: 'pairs', title: 'pairs 200 to 200' },
+  ] as const
+  return shapes.flatMap(({ scenario, title }) =>
+    OUTSTANDING.map((count) => ({
+      scenario,
+      title: `${title}, ${count} outstanding each`,
+      asked: { qos, pace: outstanding(count) },
+      mosquitto,
+      stock,
+    })),
+  )
+}
 
 const VERSIONS = [
   { version: 4, name: 'MQTT 3.1.1' },

@@ -4,8 +4,11 @@ import { brokerUsage, known, latencyCurve, outcomeMetrics, pause, windowMetrics 
 import type { Scenario } from './scenario.js'
 import { withTraffic } from './traffic.js'
 
-/** For the buffers of kernel and broker to fill, so that the broker meets receivers that take nothing. */
-const FILLING_MS = 1_000
+/**
+ * For the socket buffers of a receiver that has stopped to fill: at the 2 MB/s of the defaults they take a second or
+ * two, and from then on the broker has to keep, drop or disconnect.
+ */
+const FILLING_MS = 3_000
 
 /** Some receivers stop reading: what that does to the others, and to the memory of the broker. */
 export const slow: Scenario = {
@@ -13,9 +16,9 @@ export const slow: Scenario = {
   figure: 'p99During',
   defaults: {
     publishers: 1,
-    receivers: 50,
+    receivers: 20,
     readers: 5,
-    payloadBytes: 1_024,
+    payloadBytes: 4_096,
     pace: { kind: 'rate', messagesPerSecond: 500 },
   },
   concerns: [
