@@ -8,7 +8,7 @@ import type { Layout } from './layout.js'
 import { script, type RedisLink } from './link.js'
 import { textOf, unpack, type Unpacked } from './message-pack.js'
 import type { RetainedInfo, RetainedTopics } from './retained-topics.js'
-import { READ_CHANGES } from './script.js'
+import { READ_CHANGES } from './lua/reads.js'
 
 const SCRIPT = script(READ_CHANGES)
 /** Topics of a page when the retained topics of a partition are read anew. */

@@ -3,7 +3,7 @@ import { pack, type Packed } from './message-pack.js'
 
 /**
  * The operations of the script, packed when they are called: what is kept of a message is copied then, straight
- * from the buffer that the socket read into. Their meaning is in `script.ts`.
+ * from the buffer that the socket read into. Their meaning is in `lua/`.
  */
 
 /** A message as it is queued: its uid, its bytes, and what the bounds and the expiry have to know. */

@@ -5,7 +5,7 @@ import type { StoreLimits } from '../../contract/store.js'
 import type { RedisLink } from './link.js'
 import { script } from './link.js'
 import { arrayHead, pack, textOf, unpack, type Unpacked } from './message-pack.js'
-import { BATCH } from './script.js'
+import { BATCH } from './lua/batch.js'
 
 /** One operation on its way to a partition. */
 export interface Operation {

@@ -4,7 +4,7 @@ import { DamagedValue } from '../bytes.js'
 import { decodeDelivery, decodeMessage } from '../values.js'
 import { RELEASED_DELIVERY } from '../session-queue.js'
 import { script, type RedisLink } from './link.js'
-import { READ_QUEUE } from './script.js'
+import { READ_QUEUE } from './lua/reads.js'
 
 const SCRIPT = script(READ_QUEUE)
 /** What one call of the script takes: Lua returns no more than 8,000 values, and Redis is not to be kept for long. */

@@ -6,7 +6,7 @@ import { decodeSubscription } from '../values.js'
 import type { Layout } from './layout.js'
 import { script, type RedisLink } from './link.js'
 import { textOf, unpack, type Unpacked } from './message-pack.js'
-import { READ_SESSIONS } from './script.js'
+import { READ_SESSIONS } from './lua/reads.js'
 
 const SCRIPT = script(READ_SESSIONS)
 /** Sessions of a page: about 5 ms of Redis. */

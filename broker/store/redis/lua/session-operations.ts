@@ -1,0 +1,106 @@
+/** Opening, subscribing, closing. One function an operation, by the name that `operations.ts` gives it. */
+export const SESSION_OPERATIONS = `
+local TAKEN = { err = 'TAKEN' }
+local run = {}
+
+function run.open(op)
+  local id, clean, interval, evenExpired = op[2], op[3], op[4], op[5]
+  local ok, h = pcall(head, id)
+  if not ok then
+    damaged[#damaged + 1] = { 'session', S .. id, text(h) }
+    h, clean = true, true
+  end
+  local former = ''
+  if h and h ~= true then
+    local readable, owner = pcall(nodeOf, id)
+    if readable then
+      former = owner
+    else
+      damaged[#damaged + 1] = { 'session', S .. id, text(owner) }
+      clean = true
+    end
+  end
+  if h and (clean or (expiredAt(id) and not evenExpired)) then
+    discard(id)
+    announce({ node, 'ended', id })
+    h = nil
+  end
+  local epoch = redis.call('HINCRBY', META, 'epoch', 1)
+  if not h then
+    redis.call('DEL', S .. id, Q .. id)
+    redis.call('HSET', S .. id, 'node', node, 'born', epoch, 'interval', interval)
+    redis.call('SET', C .. id, textOf({ epoch = epoch, born = epoch, last = 0, count = 0, bytes = 0 }))
+    redis.call('SADD', SESSIONS, id)
+    redis.call('SADD', OPEN .. node, id)
+    heads[id], counters[id] = nil, nil
+    return { false, epoch, epoch, {}, former, {}, 0, 0, 0 }
+  end
+  redis.call('HSET', S .. id, 'node', node, 'interval', interval)
+  if former ~= node then
+    if former ~= '' then redis.call('SREM', OPEN .. former, id) end
+    redis.call('SADD', OPEN .. node, id)
+  end
+  redis.call('ZREM', EXPIRY, id)
+  redis.call('HDEL', S .. id, 'claimed')
+  -- What the counters say of the queue is not taken on trust for ever.
+  h.epoch, h.count = epoch, redis.call('ZCARD', Q .. id)
+  h.dirty = true
+  local fields, unfinished = redis.call('HGETALL', S .. id), {}
+  for i = 1, #fields, 2 do
+    -- A QoS 2 publish whose accept was under way names the accept: it is finished before the session is used.
+    if string.sub(fields[i], 1, 2) == 'p:' and fields[i + 1] ~= '' then
+      local holder, uid = string.match(fields[i + 1], '^(%S+) (%S+)$')
+      local intent = holder and redis.call('HGET', INTENTS .. holder, uid)
+      if intent then
+        unfinished[#unfinished + 1] = intent
+        redis.call('HDEL', INTENTS .. holder, uid)
+        redis.call('HSET', INTENTS .. node, uid, intent)
+        redis.call('HSET', S .. id, fields[i], node .. ' ' .. uid)
+      end
+    end
+  end
+  return { true, epoch, h.born, fields, former, unfinished, h.count, settledUpTo(h), h.last }
+end
+
+function run.discard(op)
+  local id, onlyExpired = op[2], op[3]
+  if onlyExpired and not expiredAt(id) then return false end
+  if redis.call('EXISTS', S .. id) == 0 then return false end
+  discard(id)
+  announce({ node, 'ended', id })
+  return true
+end
+
+function run.subscribe(op)
+  local h = owned(op[2], op[3])
+  if not h then return TAKEN end
+  local fields = op[4]
+  for i = 1, #fields, 2 do redis.call('HSET', S .. h.id, 's:' .. fields[i], fields[i + 1]) end
+  announce({ node, 'subscribed', h.id, fields })
+  return 0
+end
+
+function run.unsubscribe(op)
+  local h = owned(op[2], op[3])
+  if not h then return TAKEN end
+  for _, key in ipairs(op[4]) do redis.call('HDEL', S .. h.id, 's:' .. key) end
+  announce({ node, 'unsubscribed', h.id, op[4] })
+  return 0
+end
+
+function run.interval(op)
+  local h = owned(op[2], op[3])
+  if not h then return TAKEN end
+  redis.call('HSET', S .. h.id, 'interval', op[4])
+  return 0
+end
+
+function run.close(op)
+  local h = owned(op[2], op[3])
+  if not h then return TAKEN end
+  redis.call('HSET', S .. h.id, 'node', '')
+  redis.call('SREM', OPEN .. node, h.id)
+  if op[4] then redis.call('ZADD', EXPIRY, op[4], h.id) else redis.call('ZREM', EXPIRY, h.id) end
+  return 0
+end
+`

@@ -1,0 +1,67 @@
+import type { Clock, Timer } from '../../contract/clock.js'
+import type { StoreEvents } from '../../contract/events.js'
+import type { RedisClient } from './connection.js'
+import type { RedisLink } from './link.js'
+import { inspectRedis, mastersOf } from './suitability.js'
+
+/** Milliseconds between two looks at the settings, and between two questions whether it is there. */
+const INSPECTION_MS = 30_000
+const PROBE_MS = 2_000
+
+/**
+ * Keeps an eye on Redis while nobody writes: readiness is to tell before the next message comes, and somebody may
+ * change its settings under a running gateway.
+ */
+export class Vigil {
+  private readonly timers = new Map<() => Promise<void>, Timer>()
+  private readonly risksTold = new Set<string>()
+  private stopped = false
+
+  constructor(
+    private readonly client: RedisClient,
+    private readonly address: string,
+    private readonly link: RedisLink,
+    private readonly clock: Clock,
+    private readonly events: StoreEvents,
+  ) {}
+
+  /** Looks for the first time, and goes on. */
+  async start(): Promise<void> {
+    await this.repeat(this.inspect, INSPECTION_MS)
+    await this.repeat(this.probe, PROBE_MS)
+  }
+
+  stop(): void {
+    this.stopped = true
+    for (const timer of this.timers.values()) timer.cancel()
+  }
+
+  private async repeat(look: () => Promise<void>, everyMs: number): Promise<void> {
+    try {
+      await look()
+    } catch (error) {
+      this.link.failed(error)
+    }
+    if (!this.stopped)
+      this.timers.set(
+        look,
+        this.clock.schedule(everyMs, () => void this.repeat(look, everyMs)),
+      )
+  }
+
+  private readonly inspect = async (): Promise<void> => {
+    const { fault, risks } = await inspectRedis(this.client, this.address)
+    this.link.setFault(fault)
+    for (const risk of risks) {
+      if (!this.risksTold.has(risk)) this.events.risk(risk)
+      this.risksTold.add(risk)
+    }
+  }
+
+  private readonly probe = async (): Promise<void> => {
+    const masters = mastersOf(this.client)
+    if (masters.length === 0) throw new Error('no master is known')
+    await Promise.all(masters.map((master) => master.ping()))
+    this.link.answered()
+  }
+}
