@@ -1,0 +1,107 @@
+import type { WriteDone } from './store.js'
+import type { Message } from './message.js'
+import type { Delivery } from './subscription.js'
+
+/**
+ * Many nodes on one Redis behave as one broker. What is durable is in the store that they share; this is the rest:
+ * who lives, and what nodes tell each other. A node is named by the instance of its store (`SharedStore.instance`):
+ * a fresh name each time it joins, so that nobody takes it for the process that it has replaced.
+ */
+export interface Membership {
+  /** The name of this node since it joined last. */
+  readonly self: string
+  /** The other nodes whose lease runs, as last heard. */
+  readonly others: ReadonlySet<string>
+  /** Calls back from now on, until the returned function is called. */
+  watch(watcher: MembershipWatcher): () => void
+}
+
+export interface MembershipWatcher {
+  joined?(node: string): void
+  /** The lease of the node has ended, and its writes are refused from now on. Every other node hears of it. */
+  left?(node: string): void
+  /**
+   * This node was taken for dead (paused, cut off): its lease has ended and its sessions belong to others. Whatever
+   * it holds is void. Resolves when everything is let go of; then it joins again under a new name.
+   */
+  expelled?(): Promise<void>
+  /** The node has joined again under the name in `self`. */
+  rejoined?(): Promise<void>
+}
+
+/**
+ * Messages and questions between nodes. What one tick hands over for a node leaves as one entry, in order; entries of
+ * one node reach another in order and once, or `NodeListener.missed` tells that some are lost. Nothing here waits
+ * for Redis: what waits is bounded, and beyond the bound QoS 0 is dropped and counted.
+ */
+export interface NodeBus {
+  /**
+   * A message for the sessions of a node that are not durable, for its durable ones at QoS 0, and for handlers of
+   * programs: whatever its own router finds.
+   */
+  forward(node: string, message: Message): void
+  /** A message for one member of a share group, chosen by the node among those of its sessions that are not durable. */
+  forwardShared(node: string, message: Message, sharedFilter: string): void
+  /** The live copy of a message that is in the queue of a durable session, for the node that has it open. */
+  forwardQueued(node: string, message: Message, place: QueuedPlace): void
+  /**
+   * Calls back when all that was handed over before is in Redis; with STORE_BUSY or STORE_CLOSED when it will never be.
+   * At once when nothing waits.
+   */
+  written(done: WriteDone): void
+  /** Whether the node has answered in time. False at once for a node that is not alive. */
+  ask(node: string, question: NodeQuestion, withinMs: number): Promise<boolean>
+  /** Sets who is told of what other nodes send. Once, before the bus is started. */
+  listen(listener: NodeListener): void
+}
+
+export interface QueuedPlace {
+  readonly clientId: string
+  readonly sequence: number
+  readonly delivery: Delivery
+}
+
+export type NodeQuestion =
+  /**
+   * The client is connected here now, with that epoch: a connection of a lower epoch has to end. `sessionEnds`: its
+   * session has been discarded. Answered when the connection has let go, and its will has been seen to.
+   */
+  | {
+      readonly kind: 'takeover'
+      readonly clientId: string
+      readonly epoch: number
+      readonly sessionEnds: boolean
+    }
+  /** Answered when every change of subscriptions that was made before the question has taken effect on that node. */
+  | { readonly kind: 'caught-up' }
+
+export interface NodeListener {
+  /** See `NodeBus.forward` and its kin; one call a message and node, with all that it is for. */
+  message(from: string, message: Message, addressees: Addressees): void
+  /** Resolves when it is done: that is the answer. */
+  asked(from: string, question: NodeQuestion): Promise<void>
+  /** Entries of the node, or of all, are lost: open durable sessions have to look into their queues. */
+  missed(from: string | undefined): void
+}
+
+export interface Addressees {
+  /** Forwarded to whoever is here. */
+  readonly all: boolean
+  readonly sharedFilters: readonly string[]
+  readonly queued: readonly QueuedPlace[]
+}
+
+/**
+ * What the sessions that are here want, told to all other nodes: they send what nobody wants to nobody. Kept by
+ * filter with a count, so that only the first and the last of a filter are told.
+ */
+export interface Interest {
+  /** `$share/group/filter` or a plain filter. `members`: of a share group, how many online ones of this node. */
+  want(filter: string): void
+  unwant(filter: string): void
+  /**
+   * Resolves when every living node has taken in what was wanted, and what was subscribed in the store, before the
+   * call; after a second it resolves anyway. Calls of one tick share one question a node.
+   */
+  settled(): Promise<void>
+}
