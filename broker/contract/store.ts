@@ -51,7 +51,10 @@ export interface Store {
   /** With a shared store as last heard: no reason to spare oneself a lookup. */
   readonly retainedCount: number
 
-  /** Keeps the will of a client, replacing an earlier one of the same id. */
+  /**
+   * Keeps the will of a client, replacing an earlier one of the same id. With `dueAt` it is an update of the one that is
+   * stored: it changes nothing when that is gone to another node.
+   */
   putWill(clientId: string, will: StoredWill): Promise<void>
   deleteWill(clientId: string): Promise<void>
   /** Wills that a former process left behind; read at the start. */
@@ -64,15 +67,45 @@ export interface Store {
  */
 export interface SharedStore extends Store {
   /**
-   * What this node's writes, open sessions and wills are marked with; a fresh one for each `open`, so that nobody
-   * takes a process for the one that it has replaced.
+   * What this node's writes, open sessions, claims and wills are marked with; a fresh one for each `open` and
+   * `rejoin`, so that nobody takes a process for the one that it has replaced.
    */
   readonly instance: string
+  /**
+   * Sets who hears that another node has taken over from this one (`adopt`): everything that is open is void, and
+   * writes fail with SESSION_TAKEN until `rejoin`. Called once for each `instance`, when a write is refused; one
+   * listener, set before `open`.
+   */
+  onFenced(listener: () => void): void
+  /**
+   * Begins anew under a fresh `instance`, after this one has been taken over from: whatever was open or waiting is let
+   * go of (it fails with SESSION_TAKEN or STORE_CLOSED), and `follow` has to be called again. Rejects as `open` does, and
+   * may be called again then.
+   */
+  rejoin(): Promise<void>
+
+  /**
+   * A connection of this client id is here now, whether or not it has something stored; any earlier claim of that id is
+   * void. From then on nobody else writes for the client: `openSession` and `putWill` of another instance are refused
+   * with SESSION_TAKEN, its `discardSession` and `deleteWill` do nothing.
+   * Calls of one tick share a round trip, also with an `openSession` of that tick behind it.
+   */
+  claim(clientId: string): Promise<ClientClaim>
+  /** The connection is gone. Does nothing when the claim is void. */
+  yield(clientId: string, epoch: number): Promise<void>
+  /**
+   * Makes the will of a client, which the other instance answers for, one of this node: for a takeover from a node that
+   * does not answer. Undefined: there is none, or somebody else has taken or published it.
+   */
+  takeWill(clientId: string, from: string): Promise<StoredWill | undefined>
+
   /**
    * Tells changes of sessions that other nodes make, from now on: each at least once, those of one session in
    * order. Read `sessions()` after it has resolved.
    */
   follow(listener: SessionChangeListener): Promise<void>
+  /** Resolves when every change that was made before the call has been told to the listener of `follow`. */
+  caughtUp(): Promise<void>
   /**
    * Closed sessions whose time has come, at most so many. Each is given to one node, which has a minute to end it
    * (`discardExpired`) before another one is asked.
@@ -82,10 +115,19 @@ export interface SharedStore extends Store {
   discardExpired(clientId: string): Promise<boolean>
   /**
    * Takes over from a node that is no more, whose writes are refused from now on: finishes what it was accepting,
-   * closes its sessions as of `now`, and makes its wills those of this node. To be called once its lease has ended; of
-   * several nodes that call it each thing goes to one.
+   * closes its sessions as of `now`, frees the client ids that it had claimed, and makes its wills those of this node.
+   * To be called once its lease has ended; of several nodes that call it each thing goes to one. What a call that fails
+   * midway has not done, the next one does.
    */
   adopt(instance: string): Promise<Adopted>
+}
+
+export interface ClientClaim {
+  readonly clientId: string
+  /** Above that of every earlier claim of the id, on whichever node. */
+  readonly epoch: number
+  /** The other instance that had claimed it, and whose connection has to end. */
+  readonly takenFrom: string | undefined
 }
 
 export interface SessionChangeListener {
@@ -99,10 +141,15 @@ export type SessionChange =
       readonly kind: 'subscribed'
       readonly clientId: string
       readonly subscriptions: readonly Subscription[]
+      /** The instance that has the session open: online from now on, as far as share groups are concerned. */
+      readonly node: string
     }
   /** `filters` as the client wrote them, `$share/` included. */
   | { readonly kind: 'unsubscribed'; readonly clientId: string; readonly filters: readonly string[] }
   | { readonly kind: 'ended'; readonly clientId: string }
+  /** Told of sessions with a shared subscription alone: its members that are online come first. */
+  | { readonly kind: 'opened'; readonly clientId: string; readonly node: string }
+  | { readonly kind: 'closed'; readonly clientId: string }
 
 export interface Adopted {
   /** Client ids of the sessions that the node had open. */
@@ -201,6 +248,12 @@ export interface Accept {
   readonly retain: boolean
   /** QoS 2 from a durable session: stored in the same write, so that a resend is recognised after a restart. */
   readonly incoming: { readonly session: StoredSession; readonly packetId: number } | undefined
+  /**
+   * Client id whose stored will the message is: removed in the same write, so that it is published once, whoever dies.
+   * Nothing is written, and the error is SESSION_TAKEN, when it is gone or another node answers for it. Not together
+   * with `incoming`.
+   */
+  readonly will?: string | undefined
 }
 
 export interface Recipient {
@@ -208,8 +261,16 @@ export interface Recipient {
   readonly delivery: Delivery
 }
 
-/** Sequence numbers in the order of the recipients; undefined: not queued (session gone, or full and refusing). */
-export type AcceptDone = (error: GatewayError | undefined, sequences: readonly (number | undefined)[]) => void
+/**
+ * Sequence numbers in the order of the recipients; undefined: not queued (session gone, or full and refusing).
+ * `owners`, in the same order: the other instance that had the session open when the message was queued; undefined:
+ * nobody elsewhere. Absent when that holds for all of them, and where the store is not shared.
+ */
+export type AcceptDone = (
+  error: GatewayError | undefined,
+  sequences: readonly (number | undefined)[],
+  owners?: readonly (string | undefined)[],
+) => void
 export type WriteDone = (error: GatewayError | undefined) => void
 
 export interface StoredWill {
