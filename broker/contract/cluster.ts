@@ -12,7 +12,9 @@ export interface Membership {
   readonly self: string
   /** The other nodes whose lease runs, as last heard. */
   readonly others: ReadonlySet<string>
-  /** Calls back from now on, until the returned function is called. */
+  /**
+   * Calls back from now on, until the returned function is called. What is in `others` already is not told again.
+   */
   watch(watcher: MembershipWatcher): () => void
 }
 
@@ -45,18 +47,23 @@ export interface NodeBus {
   /** The live copy of a message that is in the queue of a durable session, for the node that has it open. */
   forwardQueued(node: string, message: Message, place: QueuedPlace): void
   /**
-   * Calls back when all that was handed over before is in Redis; with STORE_BUSY or STORE_CLOSED when it will never be.
-   * At once when nothing waits.
+   * Calls back when all that was handed over before is in Redis, in the order of the calls; at once when nothing
+   * waits. With STORE_BUSY when the message that was forwarded last was refused because too much waits already, with
+   * STORE_CLOSED when the bus ends before. To be called in the same tick as `forward`. The live copy of a queued
+   * message (`forwardQueued`) that is refused is no error: its receiver is told to look into its queue.
    */
   written(done: WriteDone): void
+  /** Messages handed over so far, by whichever of the three: who emits one sees by it whether it went to another node. */
+  readonly handedOver: number
   /** Whether the node has answered in time. False at once for a node that is not alive. */
   ask(node: string, question: NodeQuestion, withinMs: number): Promise<boolean>
-  /** Sets who is told of what other nodes send. Once, before the bus is started. */
+  /** Sets who is told of what other nodes send; once, before the start. */
   listen(listener: NodeListener): void
 }
 
 export interface QueuedPlace {
   readonly clientId: string
+  /** 0: at QoS 0, for a durable member of a share group. It is in no queue. */
   readonly sequence: number
   readonly delivery: Delivery
 }

@@ -125,6 +125,28 @@ export interface RedisEvents {
   redisBack(connection: string): void
 }
 
+/** Of what nodes tell each other. Nodes come and go: no label names one. */
+export interface BusEvents {
+  /** What a tick had for a node is in its stream. Counted. */
+  entryWritten(items: number, bytes: number): void
+  /** Counted. */
+  entryRead(items: number, bytes: number): void
+  /** An entry could not be read: it is left out, and nothing else suffers. Warn. */
+  busEntryDamaged(error: Error): void
+  /** Entries of a node, or of all, are lost: what was in them is looked up where it is stored. Warn. */
+  busEntriesMissed(node: string | undefined): void
+  /** Messages for sessions of other nodes were dropped. */
+  busDropped(reason: BusDropReason, count: number): void
+  /** Redis does not take what is for other nodes; it is tried again. Once until it does. Warn. */
+  busFailed(error: Error): void
+  busRecovered(): void
+}
+
+export type BusDropReason =
+  | 'backlog' // more waits for Redis than may, QoS 0
+  | 'refused' // the same, QoS 1 and 2: the publisher was told, or the message is in the queue of its receiver
+  | 'node_left' // not read by a node that is no more
+
 export interface AccessEvents {
   /** A client was refused because the authenticator itself failed or did not answer in time. */
   authenticatorFailed(name: string, error: Error): void

@@ -29,6 +29,24 @@ export interface Router {
    * left. `sharedFilter` as in `Delivery`.
    */
   reroute(message: Message, sharedFilter: string, former: Subscriber): Target | undefined
+  /**
+   * A durable subscriber has a connection on this node from now on: what it wants is of interest here. Idempotent.
+   * Subscribers that are not durable are here for as long as they have subscriptions. Alone, a node does nothing.
+   */
+  arrived(subscriber: Subscriber): void
+  /** Its connection has gone; what it is subscribed to stays. Idempotent. */
+  departed(subscriber: Subscriber): void
+  /**
+   * Targets on this node of a message that another node has forwarded. Not among them: other nodes; durable
+   * subscribers above QoS 0, whose copy is in their queue; share groups, for which the other node has chosen.
+   */
+  routeHere(message: Message): Route
+  /**
+   * The member of a share group that takes a message which another node has given to this one: one that is here and
+   * not durable; where all of those have gone meanwhile a durable one, wherever it is connected, whose queue the
+   * caller has to put it in; never another node. `sharedFilter` as in `Delivery`.
+   */
+  shareHere(message: Message, sharedFilter: string): Target | undefined
   readonly subscriptionCount: number
 }
 

@@ -128,6 +128,11 @@ export interface ClientClaim {
   readonly epoch: number
   /** The other instance that had claimed it, and whose connection has to end. */
   readonly takenFrom: string | undefined
+  /**
+   * The other instance that answers for a stored will of the id, also without a connection: one that is delayed. Whoever
+   * claims sees to it (`takeWill`): it is published when the session ends, and not when that goes on.
+   */
+  readonly willOf: string | undefined
 }
 
 export interface SessionChangeListener {

@@ -12,6 +12,8 @@ export interface Subscription {
   readonly retainHandling: 0 | 1 | 2
   /** 1 to 268,435,455. */
   readonly identifier: number | undefined
+  /** Members that another node has in the share group, 1 to 1,000,000: it gets as many turns. Default: 1. */
+  readonly members?: number
 }
 
 /** What a subscriber gets of one message: all its matching subscriptions in one [MQTT-3.3.4-2]. */
@@ -31,10 +33,13 @@ export interface Delivery {
  * what `deliver` throws is a defect.
  */
 export interface Subscriber {
+  /** Empty for what is no session: handlers of programs, other nodes. */
   readonly clientId: string
+  /** Another node of the cluster, which stands for those of its sessions that want the message. */
+  readonly node?: string
   /** Whether QoS 1 and 2 messages for it are kept in the store (session expiry above zero). */
   readonly durable: boolean
-  /** Whether a connection is attached. Shared subscriptions prefer members that are online. */
+  /** Whether a connection is attached, on whichever node. Shared subscriptions prefer members that are online. */
   readonly online: boolean
   /** `sequence` is the place in the session's stored queue, undefined when the message was not stored for it. */
   deliver(message: Message, delivery: Delivery, sequence: number | undefined): void
