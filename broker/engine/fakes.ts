@@ -75,6 +75,22 @@ export class FakeRouter implements Router {
     return { targets }
   }
 
+  routeHere(message: Message): Route {
+    return this.route(message)
+  }
+
+  shareHere(): undefined {
+    throw new Error('not asked for')
+  }
+
+  arrived(): void {
+    throw new Error('not asked for')
+  }
+
+  departed(): void {
+    throw new Error('not asked for')
+  }
+
   reroute(): undefined {
     return undefined
   }

@@ -21,6 +21,8 @@ export class Match {
     undefined,
     undefined,
   ]
+  /** The same for messages that other nodes forward. */
+  private routesHere: (Route | undefined)[] | undefined = undefined
 
   constructor(nodes: readonly TrieNode[]) {
     const groups: ShareGroup[] = []
@@ -52,9 +54,25 @@ export class Match {
   /** The route for this very message: without what No Local hides from its publisher, with a member of each group. */
   complete(route: Route, message: Message): Route {
     const { publisherId } = message
-    const local = publisherId !== undefined && this.noLocal?.has(publisherId) === true
-    const own = local ? this.withoutLocal(route, message, publisherId) : route
+    const own = this.hidesFrom(publisherId) ? this.withoutLocal(route, message, publisherId) : route
     return this.groups.length === 0 ? own : this.withGroups(own, message)
+  }
+
+  /** The route on this node made earlier for forwarded messages of that QoS and retain flag. */
+  rememberedHere(message: Message): Route | undefined {
+    return this.hidesFrom(message.publisherId) ? undefined : this.routesHere?.[variant(message)]
+  }
+
+  /** Makes it of the route of all nodes, and remembers it unless No Local hides a part. */
+  makeHere(route: Route, message: Message): Route {
+    const { publisherId } = message
+    if (this.hidesFrom(publisherId))
+      return { targets: this.withoutLocal(route, message, publisherId).targets.filter(isHere) }
+    return ((this.routesHere ??= [])[variant(message)] = { targets: route.targets.filter(isHere) })
+  }
+
+  private hidesFrom(publisherId: string | undefined): publisherId is string {
+    return publisherId !== undefined && this.noLocal?.has(publisherId) === true
   }
 
   /** The subscriptions of the publisher that have No Local do not match its own message [MQTT-3.8.3-3]. */
@@ -72,20 +90,19 @@ export class Match {
   private withGroups(route: Route, message: Message): Route {
     const targets = route.targets.slice()
     for (const group of this.groups) {
-      const target = sharedTarget(group, message, undefined)
+      const target = sharedTarget(group, group.choose(message.qos, undefined), message)
       if (target !== undefined) targets.push(target)
     }
     return { targets }
   }
 }
 
-/** The target of a share group's next member, other than `except`. */
+/** The target of a share group with the member that was chosen. */
 export function sharedTarget(
   group: ShareGroup,
+  entry: Entry | undefined,
   message: Message,
-  except: Target['subscriber'] | undefined,
 ): Target | undefined {
-  const entry = group.choose(message.qos, except)
   if (entry === undefined) return undefined
   const { qos, retain } = plainDelivery([entry], message)
   const identifiers = identifiersOf([entry])
@@ -93,6 +110,11 @@ export function sharedTarget(
     subscriber: entry.key.subscriber,
     delivery: { qos, retain, identifiers, sharedFilter: group.sharedFilter },
   }
+}
+
+/** Whether a message forwarded by another node is for this target: above QoS 0 a durable one finds it in its queue. */
+function isHere({ subscriber, delivery }: Target): boolean {
+  return subscriber.node === undefined && !(subscriber.durable && delivery.qos > 0)
 }
 
 function variant(message: Message): number {

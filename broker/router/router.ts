@@ -1,3 +1,4 @@
+import type { Interest } from '../contract/cluster.js'
 import type { Message } from '../contract/message.js'
 import type { Route, Router, Subscriber, Subscription, Target } from '../contract/router.js'
 import { formatFilter } from '../contract/topic.js'
@@ -11,6 +12,8 @@ export interface RouterOptions {
   readonly rememberedTopics?: number
   /** Targets in all remembered routes, 1 upwards; one takes 8 bytes. */
   readonly rememberedTargets?: number
+  /** Told the filters that subscribers on this node want, where there are other nodes to tell them. */
+  readonly interest?: Pick<Interest, 'want' | 'unwant'>
 }
 
 const DEFAULT_TOPICS = 50_000
@@ -29,9 +32,13 @@ class TrieRouter implements Router {
   private readonly trie = new SubscriptionTrie()
   private readonly owners = new Map<Subscriber, Owner>()
   private readonly memory: TopicMemory<Match>
+  private readonly interest: RouterOptions['interest']
+  /** Durable subscribers that are connected here. Weakly held: their owner forgets them without a word. */
+  private readonly arrivals = new WeakSet<Subscriber>()
   private subscriptions = 0
 
   constructor(options: RouterOptions) {
+    this.interest = options.interest
     this.memory = new TopicMemory<Match>({
       topics: options.rememberedTopics ?? DEFAULT_TOPICS,
       targets: options.rememberedTargets ?? DEFAULT_TARGETS,
@@ -60,7 +67,7 @@ class TrieRouter implements Router {
     const entry = new Entry(owner, node, subscription)
     node.entries = add(node.entries, entry)
     owner.add(entry)
-    this.subscriptions++
+    this.added(entry)
   }
 
   unsubscribe(subscriber: Subscriber, filter: string, share: string | undefined): void {
@@ -82,25 +89,83 @@ class TrieRouter implements Router {
   }
 
   route(message: Message): Route {
-    const { topic } = message
+    const match = this.matchOf(message.topic)
+    return match.complete(this.ordinary(match, message), message)
+  }
+
+  routeHere(message: Message): Route {
+    const match = this.matchOf(message.topic)
+    const remembered = match.rememberedHere(message)
+    if (remembered !== undefined) return remembered
+    const route = match.makeHere(this.ordinary(match, message), message)
+    this.memory.charge(message.topic, route.targets.length)
+    return route
+  }
+
+  reroute(message: Message, sharedFilter: string, former: Subscriber): Target | undefined {
+    const group = this.groupOf(sharedFilter)
+    return group === undefined ? undefined : sharedTarget(group, group.choose(message.qos, former), message)
+  }
+
+  shareHere(message: Message, sharedFilter: string): Target | undefined {
+    const group = this.groupOf(sharedFilter)
+    return group === undefined ? undefined : sharedTarget(group, group.chooseHere(message.qos), message)
+  }
+
+  arrived(subscriber: Subscriber): void {
+    if (this.interest === undefined || !subscriber.durable || this.arrivals.has(subscriber)) return
+    this.arrivals.add(subscriber)
+    for (const entry of this.owners.get(subscriber)?.entries ?? []) this.want(entry)
+  }
+
+  departed(subscriber: Subscriber): void {
+    if (!this.arrivals.has(subscriber)) return
+    for (const entry of this.owners.get(subscriber)?.entries ?? []) this.unwant(entry)
+    this.arrivals.delete(subscriber)
+  }
+
+  private matchOf(topic: string): Match {
     let match = this.memory.get(topic)
     if (match === undefined) {
       match = new Match(this.trie.match(topic))
       this.memory.remember(topic, match)
     }
+    return match
+  }
+
+  /** The route without share groups and No Local. */
+  private ordinary(match: Match, message: Message): Route {
     let route = match.remembered(message)
     if (route === undefined) {
       route = match.make(message)
-      this.memory.charge(topic, route.targets.length)
+      this.memory.charge(message.topic, route.targets.length)
     }
-    return match.complete(route, message)
+    return route
   }
 
-  reroute(message: Message, sharedFilter: string, former: Subscriber): Target | undefined {
+  private groupOf(sharedFilter: string): ShareGroup | undefined {
     const parsed = parseShared(sharedFilter)
-    if (parsed === undefined) return undefined
-    const group = find(this.trie.find(parsed.filter)?.groups, parsed.share)
-    return group === undefined ? undefined : sharedTarget(group, message, former)
+    return parsed === undefined ? undefined : find(this.trie.find(parsed.filter)?.groups, parsed.share)
+  }
+
+  private added(entry: Entry): void {
+    this.subscriptions++
+    this.want(entry)
+  }
+
+  private want(entry: Entry): void {
+    if (this.interest !== undefined && this.isOfInterest(entry)) this.interest.want(entry.place.wantedFilter)
+  }
+
+  private unwant(entry: Entry): void {
+    if (this.interest !== undefined && this.isOfInterest(entry))
+      this.interest.unwant(entry.place.wantedFilter)
+  }
+
+  /** Members of share groups that are durable are chosen by every node itself. */
+  private isOfInterest({ key: { subscriber }, place }: Entry): boolean {
+    if (subscriber.node !== undefined) return false
+    return !subscriber.durable || (place instanceof TrieNode && this.arrivals.has(subscriber))
   }
 
   /** Who joins or leaves a group changes no remembered match: it holds the group, whose members are read each time. */
@@ -119,12 +184,13 @@ class TrieRouter implements Router {
     const entry = new Entry(owner, group, subscription)
     group.members.push(entry)
     owner.add(entry)
-    this.subscriptions++
+    this.added(entry)
   }
 
   /** Takes the entry out of the trie. */
   private take(entry: Entry): void {
     this.subscriptions--
+    this.unwant(entry)
     const { place } = entry
     if (place instanceof TrieNode) {
       this.memory.forget(place.filter)

@@ -107,6 +107,11 @@ export class TrieNode {
     return above?.parent === undefined ? this.key : `${above.filter}/${this.key}`
   }
 
+  /** What other nodes are told of an ordinary subscription here. */
+  get wantedFilter(): string {
+    return this.filter
+  }
+
   get hasSubscriptions(): boolean {
     return this.entries !== undefined || this.groups !== undefined
   }
@@ -164,9 +169,18 @@ export class Entry {
     this.change(subscription)
   }
 
-  change({ qos, noLocal, retainAsPublished, identifier }: Subscription): void {
-    this.options = qos | (noLocal ? NO_LOCAL : 0) | (retainAsPublished ? RETAIN_AS_PUBLISHED : 0)
+  change({ qos, noLocal, retainAsPublished, identifier, members = 1 }: Subscription): void {
+    this.options =
+      qos |
+      (noLocal ? NO_LOCAL : 0) |
+      (retainAsPublished ? RETAIN_AS_PUBLISHED : 0) |
+      (Math.min(members, MOST_MEMBERS) << MEMBERS_SHIFT)
     this.identifier = identifier ?? 0
+  }
+
+  /** Turns in a share group. */
+  get members(): number {
+    return this.options >> MEMBERS_SHIFT
   }
 
   get qos(): number {
@@ -186,11 +200,19 @@ const INTERNED_LEVELS = 4_096
 const QOS = 3
 const NO_LOCAL = 4
 const RETAIN_AS_PUBLISHED = 8
+const MEMBERS_SHIFT = 4
+const MOST_MEMBERS = 1_000_000
 
-/** The members of `$share/group/filter`, which take turns. */
+/**
+ * The members of `$share/group/filter`, which take turns. Another node is one member, with as many turns at a time as
+ * it has members: so each of them comes once in a round, on whichever node it is.
+ */
 export class ShareGroup {
   readonly members: Entry[] = []
   private next = 0
+  /** Turns that the member at `next` has had in this round. */
+  private turns = 0
+  private nextHere = 0
 
   constructor(
     /** Share name. */
@@ -208,7 +230,14 @@ export class ShareGroup {
     const index = this.members.indexOf(entry)
     if (index < 0) return
     this.members.splice(index, 1)
+    if (index === this.next) this.turns = 0
     if (index < this.next) this.next--
+    if (index < this.nextHere) this.nextHere--
+  }
+
+  /** What other nodes are told of a member here. */
+  get wantedFilter(): string {
+    return this.sharedFilter
   }
 
   /**
@@ -225,14 +254,45 @@ export class ShareGroup {
       if (member === undefined || member.key.subscriber === except) continue
       const { subscriber } = member.key
       if (subscriber.online) {
-        this.next = index + 1
+        this.takeTurn(index, member)
         return member
       }
       if (offline < 0 && subscriber.durable && Math.min(messageQos, member.qos) > 0) offline = index
     }
     if (offline < 0) return undefined
     this.next = offline + 1
+    this.turns = 0
     return members[offline]
+  }
+
+  /**
+   * The member for a message that another node has given to this one: it counts on one that is connected here, and
+   * the durable ones are there in case it has left meanwhile.
+   */
+  chooseHere(messageQos: number): Entry | undefined {
+    const { members } = this
+    let durable: Entry | undefined
+    for (let i = 0; i < members.length; i++) {
+      const index = (this.nextHere + i) % members.length
+      const member = members[index]
+      if (member === undefined || member.key.subscriber.node !== undefined) continue
+      const { subscriber } = member.key
+      if (!subscriber.durable && subscriber.online) {
+        this.nextHere = index + 1
+        return member
+      }
+      const takes = subscriber.durable && Math.min(messageQos, member.qos) > 0
+      if (takes && (durable === undefined || (subscriber.online && !durable.key.subscriber.online)))
+        durable = member
+    }
+    return durable
+  }
+
+  private takeTurn(index: number, member: Entry): void {
+    const turns = index === this.next ? this.turns + 1 : 1
+    const again = turns < member.members
+    this.next = again ? index : (index + 1) % this.members.length
+    this.turns = again ? turns : 0
   }
 }
 
