@@ -50,6 +50,23 @@ describe('listeners', () => {
     expect(paths({ listeners: [tcp('a', 0), tcp('b', 0)], admin: { port: 0 } })).toEqual([])
   })
 
+  it.each([
+    ['10.0.0.5', true],
+    ['10.0.0.0/8', true],
+    ['::1', true],
+    ['fd00::/8', true],
+    ['10.0.0.0/33', false],
+    ['fd00::/129', false],
+    ['10.0.0.0/', false],
+    ['10.0.0.0/8/8', false],
+    ['fe80::1%eth0', false],
+    ['proxy.example.com', false],
+  ])('trust proxies by address: %s: %s', (range, sound) => {
+    expect(paths({ listeners: [{ ...tcp('a', 1), proxyProtocol: { trusted: [range] } }] })).toEqual(
+      sound ? [] : ['listeners[0].proxyProtocol.trusted[0]'],
+    )
+  })
+
   it('stay off the port of the admin listener while there is one', () => {
     expect(paths({ listeners: [tcp('a', 9090)] })).toEqual(['admin.port'])
     expect(paths({ listeners: [tcp('a', 9090)], admin: { enabled: false } })).toEqual([])

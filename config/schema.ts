@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { z } from 'zod'
 
 /**
@@ -24,6 +25,10 @@ const tls = z.strictObject({
     .describe('Whether clients are asked for a certificate. `optional` and `required` need `caFile`.'),
 })
 
+const addressRange = z
+  .string()
+  .refine(isAddressRange, 'an IP address, or a range of them such as `10.0.0.0/8` or `fd00::/8`')
+
 const listenerCommon = {
   name: z
     .string()
@@ -38,6 +43,19 @@ const listenerCommon = {
     .positive()
     .default(100_000)
     .describe('Connections at a time; further ones are refused.'),
+  proxyProtocol: z
+    .strictObject({
+      trusted: z
+        .array(addressRange)
+        .min(1)
+        .describe(
+          'Addresses of the proxies (`10.0.0.5`, `10.0.0.0/8`, `fd00::/8`). Nobody else may connect.',
+        ),
+    })
+    .optional()
+    .describe(
+      'For a listener behind a proxy: each connection has to begin with a header of the PROXY protocol (version 1 or 2), which tells the address of the client.',
+    ),
 }
 
 const webSocketCommon = {
@@ -350,7 +368,7 @@ export const configSchema = z.strictObject({
         .enum(['loopback', 'always', 'never'])
         .default('loopback')
         .describe(
-          'Who may connect without credentials: clients on this machine, everybody, nobody. Behind a proxy on this machine every client looks local: use `never`.',
+          'Who may connect without credentials: clients on this machine, everybody, nobody. Behind a proxy on this machine that does not tell their addresses (`proxyProtocol`) all clients look local: use `never`.',
         ),
       authenticators: z
         .array(z.discriminatedUnion('type', [jwtAuthenticator, scramAuthenticator]))
@@ -445,12 +463,21 @@ export const configSchema = z.strictObject({
     .describe('The end of the process.'),
 })
 
+/** `address` or `address/bits`; zones (`%eth0`) belong to one machine and are none. */
+function isAddressRange(text: string): boolean {
+  const [address = '', bits, ...more] = text.split('/')
+  const family = address.includes('%') ? 0 : isIP(address)
+  if (family === 0 || more.length > 0) return false
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128))
+}
+
 /** As written in the file: everything with a default may be left out. */
 export type ConfigInput = z.input<typeof configSchema>
 export type Config = z.output<typeof configSchema>
 export type ListenerConfig = Config['listeners'][number]
 export type WebSocketListenerConfig = Extract<ListenerConfig, { type: 'ws' | 'wss' }>
 export type TlsConfig = z.output<typeof tls>
+export type ProxyProtocolConfig = NonNullable<ListenerConfig['proxyProtocol']>
 export type RedisConfig = z.output<typeof redis>
 export type LimitsConfig = Config['limits']
 export type AuthenticatorConfig = Config['auth']['authenticators'][number]

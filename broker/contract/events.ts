@@ -34,6 +34,8 @@ export type HandshakeRefusal =
   | 'too_many_connections'
   | 'tls_handshake'
   | 'handshake_timeout'
+  | 'untrusted_proxy' // a PROXY protocol listener, and an address that is not in its `trusted`
+  | 'proxy_header' // missing or not to be read
   | 'shutting_down'
 
 export interface SessionEvents {

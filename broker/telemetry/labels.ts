@@ -10,6 +10,8 @@ export const handshakeRefusals = closedSet<HandshakeRefusal>({
   too_many_connections: true,
   tls_handshake: true,
   handshake_timeout: true,
+  untrusted_proxy: true,
+  proxy_header: true,
   shutting_down: true,
 })
 

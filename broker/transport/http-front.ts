@@ -3,8 +3,8 @@ import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Clock, Timer } from '../contract/clock.js'
 import type { HandshakeRefusal, TransportEvents } from '../contract/events.js'
-import { normalizeAddress } from './address.js'
 import type { Refusal } from './handshake.js'
+import { peerAddress } from './peer.js'
 
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void
 
@@ -126,7 +126,7 @@ export class HttpFront {
 
   private count(socket: Socket, reason: HandshakeRefusal): void {
     const { events, name } = this.options
-    events.connectionRefused(name, normalizeAddress(socket.remoteAddress ?? ''), reason)
+    events.connectionRefused(name, peerAddress(socket), reason)
   }
 }
 

@@ -3,15 +3,15 @@ import { TLSSocket, type PeerCertificate } from 'node:tls'
 import type { LimitsConfig, ListenerConfig } from '../../config/schema.js'
 import type { Clock } from '../contract/clock.js'
 import type { TransportEvents } from '../contract/events.js'
-import { isLoopbackAddress } from '../contract/loopback.js'
 import type { Service } from '../contract/service.js'
 import type { AcceptConnection, ConnectionInfo } from '../contract/transport.js'
-import { formatAuthority, normalizeAddress } from './address.js'
+import { formatAuthority } from './address.js'
 import { Assembler } from './assembler.js'
 import type { Channel, ChannelOwner } from './channel.js'
 import { Connection, type ConnectionContext } from './connection.js'
 import { FlushQueue } from './flush-queue.js'
 import type { RequestHandler } from './http-front.js'
+import { peerOf } from './peer.js'
 import { SocketServer } from './socket-server.js'
 import { StreamChannel } from './stream-channel.js'
 import { WebSocketEndpoint } from './websocket-endpoint.js'
@@ -30,7 +30,7 @@ export interface ListenerDeps {
 
 /** All in milliseconds. */
 export interface TransportTimeouts {
-  /** For a TLS handshake, and for a whole HTTP request head. */
+  /** For a PROXY protocol header, for a TLS handshake, and for a whole HTTP request head. */
   readonly handshakeMs: number
   /** For an HTTP request that is no upgrade, to the end of its answer. */
   readonly responseMs: number
@@ -110,8 +110,10 @@ export class Listener implements Service {
         port: config.port,
         maxConnections: config.maxConnections,
         tls: 'tls' in config ? config.tls : undefined,
+        proxyProtocol: config.proxyProtocol,
         handshakeTimeoutMs: timeouts.handshakeMs,
         events,
+        clock,
       },
       (socket) => this.accepted(socket),
     )
@@ -158,6 +160,7 @@ export class Listener implements Service {
     this.stopAccepting()
     for (const connection of this.open) connection.close('server_shutdown')
     this.endpoint?.closeIdle()
+    this.sockets.closeWaiting()
     const deadline = this.deps.clock.schedule(this.timeouts.shutdownMs, () => this.sockets.destroySockets())
     await this.sockets.whenEmpty()
     deadline.cancel()
@@ -180,20 +183,19 @@ export class Listener implements Service {
     bearerToken: string | undefined,
     openChannel: (owner: ChannelOwner) => Channel,
   ): void {
-    const { remoteAddress, remotePort } = socket
+    const peer = peerOf(socket)
     // Without an address the peer has gone already.
-    if (remoteAddress === undefined || remotePort === undefined || socket.destroyed) {
+    if (peer === undefined || socket.destroyed) {
       socket.destroy()
       return
     }
-    const address = normalizeAddress(remoteAddress)
     const info: ConnectionInfo = {
       connectionId: this.deps.nextConnectionId(),
       listener: this.name,
       transport: this.config.type,
-      remoteAddress: address,
-      remotePort,
-      loopback: isLoopbackAddress(address),
+      remoteAddress: peer.address,
+      remotePort: peer.port,
+      loopback: peer.loopback,
       bearerToken,
       certificateName: certificateName(socket),
     }

@@ -1,9 +1,12 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from 'node:tls'
-import type { TlsConfig } from '../../config/schema.js'
+import type { ProxyProtocolConfig, TlsConfig } from '../../config/schema.js'
+import type { Clock } from '../contract/clock.js'
 import { GatewayError } from '../contract/errors.js'
-import type { TransportEvents } from '../contract/events.js'
+import type { HandshakeRefusal, TransportEvents } from '../contract/events.js'
 import { formatAuthority, normalizeAddress } from './address.js'
+import { peerAddress, setPeer, type Peer } from './peer.js'
+import { ProxyGate } from './proxy-gate.js'
 import { loadTls } from './tls-context.js'
 
 export interface SocketServerOptions {
@@ -13,9 +16,12 @@ export interface SocketServerOptions {
   readonly port: number
   readonly maxConnections: number
   readonly tls: TlsConfig | undefined
-  /** For the TLS handshake, milliseconds. */
+  /** Set: each connection begins with a header of the PROXY protocol. */
+  readonly proxyProtocol: ProxyProtocolConfig | undefined
+  /** For the PROXY protocol header, and for the TLS handshake behind it, milliseconds. */
   readonly handshakeTimeoutMs: number
   readonly events: TransportEvents
+  readonly clock: Clock
 }
 
 /** Connections that the operating system may hold ready: a reconnecting fleet comes at once. */
@@ -24,20 +30,35 @@ const BACKLOG = 4096
 const KEEP_ALIVE_AFTER_MS = 60_000
 
 /**
- * Accepts sockets, up to a number, and takes them through TLS where configured. What comes out is a socket
+ * Accepts sockets, up to a number, and takes them through PROXY protocol and TLS where configured. What comes out is a socket
  * with an error listener, half-open: answers that are on their way still reach a peer that has finished sending.
  */
 export class SocketServer {
   private server: Server | undefined = undefined
   private tlsServer: TlsServer | undefined = undefined
+  private readonly gate: ProxyGate | undefined
   private readonly sockets = new Set<Socket>()
+  /** What proxies have said of sockets in their TLS handshake, by both ends of the TCP connection. */
+  private readonly peers = new Map<string, Peer>()
   private onEmpty: (() => void) | undefined = undefined
 
   constructor(
     private readonly options: SocketServerOptions,
     /** Gets each socket that is ready to be read, after the TLS handshake. */
     private readonly onSocket: (socket: Socket | TLSSocket) => void,
-  ) {}
+  ) {
+    const { proxyProtocol, clock, handshakeTimeoutMs } = options
+    if (proxyProtocol === undefined) return
+    this.gate = new ProxyGate(
+      {
+        trusted: proxyProtocol.trusted,
+        clock,
+        timeoutMs: handshakeTimeoutMs,
+        onRefused: (address, reason) => this.refused(address, reason),
+      },
+      (socket, peer) => this.introduced(socket, peer),
+    )
+  }
 
   /** Rejects with TLS_FILE_INVALID, ADDRESS_IN_USE or ADDRESS_UNAVAILABLE, and leaves nothing open then. */
   async start(): Promise<AddressInfo> {
@@ -54,7 +75,7 @@ export class SocketServer {
     )
     server.maxConnections = maxConnections
     server.on('drop', (dropped) => {
-      this.refused(dropped?.remoteAddress, 'too_many_connections')
+      this.refused(normalizeAddress(dropped?.remoteAddress ?? ''), 'too_many_connections')
     })
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error) => reject(this.listenError(error)))
@@ -86,6 +107,11 @@ export class SocketServer {
     })
   }
 
+  /** Closes the sockets whose PROXY protocol header has not come yet. */
+  closeWaiting(): void {
+    this.gate?.closeWaiting()
+  }
+
   destroySockets(): void {
     for (const socket of this.sockets) socket.destroy()
   }
@@ -97,7 +123,21 @@ export class SocketServer {
       this.sockets.delete(socket)
       if (this.sockets.size === 0) this.onEmpty?.()
     })
-    // The first bytes are still unread here: whatever precedes TLS, HTTP or MQTT on a socket is read at this place.
+    // The first bytes are still unread here: what precedes TLS, HTTP and MQTT on a socket is read at this place.
+    if (this.gate === undefined) this.ready(socket)
+    else this.gate.admit(socket)
+  }
+
+  private introduced(socket: Socket, peer: Peer): void {
+    if (this.tlsServer !== undefined) {
+      const key = endsOf(socket)
+      this.peers.set(key, peer)
+      socket.on('close', () => this.peers.delete(key))
+    }
+    this.ready(socket)
+  }
+
+  private ready(socket: Socket): void {
     if (this.tlsServer === undefined) this.onSocket(socket)
     else this.tlsServer.emit('connection', socket)
   }
@@ -114,17 +154,25 @@ export class SocketServer {
       socket.on('error', ignore)
       // Not before: a peer that ends within the handshake would be waited for until its time is up.
       socket.allowHalfOpen = true
+      this.identify(socket)
       this.onSocket(socket)
     })
     server.on('tlsClientError', (_error, socket) => {
-      this.refused(socket.remoteAddress, 'tls_handshake')
+      this.identify(socket)
+      this.refused(peerAddress(socket), 'tls_handshake')
       socket.destroy()
     })
     return server
   }
 
-  private refused(address: string | undefined, reason: 'too_many_connections' | 'tls_handshake'): void {
-    this.options.events.connectionRefused(this.options.name, normalizeAddress(address ?? ''), reason)
+  /** The socket that TLS has made is another object than the one that it stands on. */
+  private identify(socket: TLSSocket): void {
+    const peer = this.gate === undefined ? undefined : this.peers.get(endsOf(socket))
+    if (peer !== undefined) setPeer(socket, peer)
+  }
+
+  private refused(address: string, reason: HandshakeRefusal): void {
+    this.options.events.connectionRefused(this.options.name, address, reason)
   }
 
   private listenError(error: NodeJS.ErrnoException): GatewayError {
@@ -146,6 +194,11 @@ export class SocketServer {
       { hint, cause: error },
     )
   }
+}
+
+/** Names an open TCP connection of this process. */
+function endsOf({ localAddress, localPort, remoteAddress, remotePort }: Socket): string {
+  return `${localAddress}:${localPort} ${remoteAddress}:${remotePort}`
 }
 
 /** What an error means is said by the `close` that follows it; without a listener it would end the process. */

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { connect, type Socket } from 'node:net'
+import { connect, isIPv4, type Socket } from 'node:net'
 import { WebSocket, type ClientOptions } from 'ws'
 import type { ListenerConfig, TlsConfig, WebSocketListenerConfig } from '../../config/schema.js'
 import { systemClock } from '../contract/clock.js'
@@ -192,6 +192,35 @@ export async function openListener(
       }
     },
   }
+}
+
+/** The header with which a proxy announces a client, as HAProxy's `send-proxy-v2` writes it. */
+export function proxyHeaderV2(client: {
+  readonly address: string
+  readonly port: number
+  readonly extensions?: Buffer
+}): Buffer {
+  const { address, port, extensions = Buffer.alloc(0) } = client
+  const family = isIPv4(address) ? 0x11 : 0x21
+  const source = isIPv4(address) ? Buffer.from(address.split('.').map(Number)) : ipv6Bytes(address)
+  const length = 2 * source.length + 4 + extensions.length
+  const ports = Buffer.from([port >> 8, port & 0xff, 1883 >> 8, 1883 & 0xff])
+  const fixed = Buffer.from([0x21, family, length >> 8, length & 0xff])
+  return Buffer.concat([PROXY_SIGNATURE, fixed, source, Buffer.alloc(source.length), ports, extensions])
+}
+
+const PROXY_SIGNATURE = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1')
+
+function ipv6Bytes(address: string): Buffer {
+  if (address.startsWith('::ffff:'))
+    return Buffer.from([...Array<number>(10).fill(0), 255, 255, ...address.slice(7).split('.').map(Number)])
+  return Buffer.from(
+    address
+      .split(':')
+      .map((group) => group.padStart(4, '0'))
+      .join(''),
+    'hex',
+  )
 }
 
 /** A TCP client; what it reads is in `read()`. */
