@@ -1,5 +1,6 @@
 import type { GatewayError } from './errors.js'
 import type { Message } from './message.js'
+import type { Target } from './router.js'
 import type { StoredSession } from './store.js'
 import type { Subscription } from './subscription.js'
 import type { CloseCause, ConnectionInfo } from './transport.js'
@@ -21,6 +22,13 @@ export interface Engine {
    * before this returns; without an error the message is stored wherever it has to be, and emitted.
    */
   publish(message: Message, origin: PublishOrigin | undefined, done: PublishDone): void
+  /**
+   * Publishes the will that a shared store keeps for the client id, and removes it there in the same write; of QoS 0,
+   * which nothing else stores, before. Fails with SESSION_TAKEN, and publishes nothing, when another node answers for it.
+   */
+  publishWill(message: Message, clientId: string, done: PublishDone): void
+  /** Emits a message that another node has published to targets on this one (`Router.routeHere`). */
+  emitHere(message: Message, targets: readonly Target[]): void
 
   readonly hooks: EngineHooks
   readonly events: EngineEvents

@@ -1,10 +1,12 @@
+import type { NodeBus } from '../contract/cluster.js'
+import type { GatewayError } from '../contract/errors.js'
 import type { PipelineEvents } from '../contract/events.js'
 import type { Message } from '../contract/message.js'
-import type { Router, Subscriber } from '../contract/router.js'
+import type { Router, Subscriber, Target } from '../contract/router.js'
 import { filterMatches } from '../contract/topic.js'
 import { asError } from './as-error.js'
 import type { AedesEmitter, PacketHandler, PipelinePacket } from './aedes-internals.js'
-import { fromPacketSubscription, packetProperties } from './packets.js'
+import { fromPacketSubscription, packetProperties, toPacket } from './packets.js'
 import type { Pipeline } from './pipeline.js'
 import type { Publication } from './publication.js'
 
@@ -26,6 +28,7 @@ export class Emitter implements AedesEmitter {
     private readonly pipeline: Pipeline,
     private readonly router: Router,
     private readonly events: PipelineEvents,
+    private readonly bus: NodeBus | undefined,
   ) {}
 
   /** Throws `TOPIC_INVALID`. The same filter and handler count once. */
@@ -78,7 +81,9 @@ export class Emitter implements AedesEmitter {
   }
 
   private deliver(publication: Publication, packet: PipelinePacket, done: () => void): void {
-    const { message, queuedFor, sequences, line } = publication
+    const { message, queuedFor, sequences, owners, line } = publication
+    const { bus } = this
+    const handedOver = bus?.handedOver
     publication.emitted = true
     const { targets } = (publication.route ??= this.router.route(message))
     // An emission may begin within another one: a handler that publishes.
@@ -88,34 +93,58 @@ export class Emitter implements AedesEmitter {
     this.answers = undefined
     let queued = 0
     for (const target of targets) {
-      const sequence = queuedFor[queued] === target ? sequences[queued++] : undefined
-      try {
-        target.subscriber.deliver(message, target.delivery, sequence)
-      } catch (error) {
-        this.events.subscriberFailed(target.subscriber.clientId, asError(error))
+      const isQueued = queuedFor[queued] === target
+      const owner = isQueued ? owners?.[queued] : undefined
+      const sequence = isQueued ? sequences[queued++] : undefined
+      if (owner === undefined) this.handTo(target, message, sequence)
+      else if (sequence !== undefined) {
+        const { clientId } = target.subscriber
+        bus?.forwardQueued(owner, message, { clientId, sequence, delivery: target.delivery })
       }
     }
     publication.matched = targets.length
     if (message.topic.startsWith('$')) publication.matched += this.callSystemHandlers(message)
+    // An acknowledgement says that other nodes have the message, too: it is in their streams.
+    if (bus !== undefined && bus.handedOver !== handedOver && message.qos > 0)
+      bus.written((this.answers ??= new Answers()).expect())
     const answers = this.answers as Answers | undefined
     this.packet = outerPacket
     this.answers = outerAnswers
 
     if (answers === undefined) this.goOn(publication, done)
-    else answers.whenAll(() => this.goOn(publication, done))
+    else answers.whenAll((error) => this.goOn(publication, done, error))
     if (line !== undefined && !publication.passed) line.pass(publication)
   }
 
   /** The steps behind the emission: `published`, `publish`, and the publisher's callback. */
-  private goOn(publication: Publication, done: () => void): void {
+  private goOn(publication: Publication, done: (error?: Error) => void, error?: GatewayError): void {
     try {
-      done()
+      done(error)
     } catch (error) {
       // Of a hook or listener: the message has been stored and emitted.
       this.events.listenerFailed(asError(error))
       this.pipeline.finish(publication, undefined)
     }
     if (publication.done === undefined) this.pipeline.finish(publication, undefined)
+  }
+
+  /** A message of another node, whose publisher waits for nobody here. */
+  emitHere(message: Message, targets: readonly Target[]): void {
+    const outerPacket = this.packet
+    const outerAnswers = this.answers
+    this.packet = undefined
+    this.answers = undefined
+    for (const target of targets) this.handTo(target, message, undefined)
+    this.packet = outerPacket
+    this.answers = outerAnswers
+  }
+
+  private handTo({ subscriber, delivery }: Target, message: Message, sequence: number | undefined): void {
+    try {
+      subscriber.deliver(message, delivery, sequence)
+    } catch (error) {
+      this.events.subscriberFailed(subscriber.clientId, asError(error))
+    }
   }
 
   private callSystemHandlers(message: Message): number {
@@ -129,8 +158,8 @@ export class Emitter implements AedesEmitter {
   }
 
   private call(handler: PacketHandler, message: Message): void {
-    const { packet } = this
-    if (packet === undefined) return
+    // Of another node there is none; most messages find no handler.
+    const packet = (this.packet ??= toPacket(message))
     const properties = packetProperties(message)
     if (properties !== undefined) packet.properties = properties
     packet.payload = message.own().payload
@@ -157,23 +186,28 @@ class Handler implements Subscriber {
   ) {}
 }
 
-/** Handlers have called back, or not yet: the publisher is answered when all have (back-pressure, as Aedes documents). */
+/**
+ * Handlers have called back, or not yet, and the bus: the publisher is answered when all have (back-pressure, as Aedes
+ * documents).
+ */
 class Answers {
   private outstanding = 0
-  private all: (() => void) | undefined = undefined
+  private failure: GatewayError | undefined = undefined
+  private all: ((failure: GatewayError | undefined) => void) | undefined = undefined
 
-  expect(): () => void {
+  expect(): (failure?: GatewayError) => void {
     this.outstanding++
     let answered = false
-    return () => {
+    return (failure) => {
       if (answered) return
       answered = true
-      if (--this.outstanding === 0) this.all?.()
+      this.failure ??= failure
+      if (--this.outstanding === 0) this.all?.(this.failure)
     }
   }
 
-  whenAll(all: () => void): void {
-    if (this.outstanding === 0) all()
+  whenAll(all: (failure: GatewayError | undefined) => void): void {
+    if (this.outstanding === 0) all(this.failure)
     else this.all = all
   }
 }

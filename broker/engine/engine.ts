@@ -1,5 +1,6 @@
 import { Aedes } from 'aedes'
 import type { Clock } from '../contract/clock.js'
+import type { NodeBus } from '../contract/cluster.js'
 import type {
   Engine,
   EngineClient,
@@ -12,7 +13,7 @@ import type {
 import { GatewayError } from '../contract/errors.js'
 import type { PipelineEvents } from '../contract/events.js'
 import type { Message } from '../contract/message.js'
-import type { Router } from '../contract/router.js'
+import type { Router, Target } from '../contract/router.js'
 import type { Service } from '../contract/service.js'
 import type { Store } from '../contract/store.js'
 import { type AedesPersistence, internals } from './aedes-internals.js'
@@ -36,6 +37,8 @@ export interface EngineParts {
   readonly nodeId: string
   /** `store` as a persistence of Aedes. */
   readonly persistence: AedesPersistence
+  /** To other nodes, where the store is shared with some. */
+  readonly bus?: NodeBus | undefined
 }
 
 export interface AedesEngine extends Service {
@@ -59,15 +62,17 @@ class PublishEngine implements AedesEngine, Engine {
   readonly hooks: EngineHooks
   readonly events: EngineEvents
   private readonly pipeline: Pipeline
+  private readonly emitter: Emitter
   private readonly defaultPublished: Aedes['published']
   private running = false
 
   constructor(private readonly parts: EngineParts) {
     const { events } = parts
     this.pipeline = new Pipeline(parts)
+    this.emitter = new Emitter(this.pipeline, parts.router, events, parts.bus)
     this.broker = new Aedes({
       id: parts.nodeId,
-      mq: new Emitter(this.pipeline, parts.router, events),
+      mq: this.emitter,
       persistence: this.pipeline.takeOver(parts.persistence),
     })
     this.defaultPublished = this.broker.published
@@ -122,15 +127,43 @@ class PublishEngine implements AedesEngine, Engine {
 
   publish(message: Message, origin: PublishOrigin | undefined, done: PublishDone): void {
     if (!this.running) {
-      done(new GatewayError('NOT_RUNNING', 'the publish pipeline does not run'), 0)
+      done(notRunning(), 0)
       return
     }
-    const { events } = this.parts
     const client = origin === undefined ? null : AedesClient.of(origin.client)
     const line = client === null ? this.pipeline.gatewayLine : client.line
-    const publication = new Publication(message, origin?.incoming, line, done)
+    this.send(new Publication(message, origin?.incoming, line, done), client)
+  }
+
+  publishWill(message: Message, clientId: string, done: PublishDone): void {
+    const send = (): void => {
+      if (this.running) this.send(new Publication(message, undefined, line, done, clientId), null)
+      else done(notRunning(), 0)
+    }
+    const line = this.pipeline.gatewayLine
+    if (message.qos > 0 || !this.running) {
+      send()
+      return
+    }
+    const { retain } = message
+    this.parts.store.accept(
+      { message: message.own(), recipients: [], retain, incoming: undefined, will: clientId },
+      (error) => {
+        if (error === undefined) send()
+        else done(error, 0)
+      },
+    )
+  }
+
+  emitHere(message: Message, targets: readonly Target[]): void {
+    this.emitter.emitHere(message, targets)
+  }
+
+  private send(publication: Publication, client: AedesClient | null): void {
+    const { message, done } = publication
+    const { events } = this.parts
     if (!this.pipeline.enter(publication)) {
-      done(lineFull(), 0)
+      done?.(lineFull(), 0)
       return
     }
     // The payload may be a view of a buffer that is read into again. Queues, windows and listeners keep messages.
@@ -163,6 +196,10 @@ class PublishEngine implements AedesEngine, Engine {
       this.parts.events.listenerFailed(asError(error))
     }
   }
+}
+
+function notRunning(): GatewayError {
+  return new GatewayError('NOT_RUNNING', 'the publish pipeline does not run')
 }
 
 function failure(error: Error, publication: Publication): GatewayError {

@@ -88,7 +88,8 @@ export class Pipeline {
     const publication = this.mark(packet)
     if (publication.refusal !== undefined) return rejected(publication.refusal)
     const { message } = publication
-    if (message.qos > 0) return DONE
+    // Of a will at QoS 0 it was stored when the will was taken.
+    if (message.qos > 0 || publication.will !== undefined) return DONE
     const { store, events } = this.parts
     store.accept({ message: message.own(), recipients: [], retain: true, incoming: undefined }, (error) => {
       if (error !== undefined) events.messageDropped('store_failed', message.publisherId, 1)
@@ -99,20 +100,22 @@ export class Pipeline {
   private enqueue(packet: MarkedPacket): Thenable<unknown> {
     const publication = this.mark(packet)
     if (publication.refusal !== undefined) return rejected(publication.refusal)
-    const { message, incoming } = publication
+    const { message, incoming, will } = publication
     const route = (publication.route = this.parts.router.route(message))
     let queuedFor: Target[] | undefined
     for (const target of route.targets)
       if (target.delivery.qos > 0 && target.subscriber.durable) (queuedFor ??= []).push(target)
-    if (queuedFor === undefined && !message.retain && incoming === undefined) return DONE
+    if (queuedFor === undefined && !message.retain && incoming === undefined && will === undefined)
+      return DONE
 
     const recipients = queuedFor?.map(recipient) ?? []
     if (queuedFor !== undefined) publication.queuedFor = queuedFor
     const accepted = new Deferred()
     this.parts.store.accept(
-      { message: message.own(), recipients, retain: message.retain, incoming },
-      (error, sequences) => {
+      { message: message.own(), recipients, retain: message.retain, incoming, will },
+      (error, sequences, owners) => {
         publication.sequences = sequences
+        publication.owners = owners
         accepted.settle(error)
         // Aedes has called the embedding program back; nobody else ends this publication.
         if (error !== undefined && publication.done === undefined) this.finish(publication, error)

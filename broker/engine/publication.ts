@@ -16,6 +16,8 @@ export class Publication implements LineEntry {
   /** Targets whose sessions were to queue the message, in the order of the route, with the places they got. */
   queuedFor: readonly Target[] = NOBODY
   sequences: readonly (number | undefined)[] = NOTHING
+  /** The other nodes that had them open, in the same order; undefined: none of them. */
+  owners: readonly (string | undefined)[] | undefined = undefined
   /** Sessions and handlers that the message was for. */
   matched = 0
   /** Why the message may not be published at all. */
@@ -38,6 +40,8 @@ export class Publication implements LineEntry {
     readonly line: OriginLine | undefined,
     /** Undefined where Aedes calls the publisher back itself: the embedding program's `broker.publish`. */
     readonly done: ((error: GatewayError | undefined, matched: number) => void) | undefined,
+    /** Client id whose stored will it is: taken from the shared store together with what is stored of it. */
+    readonly will: string | undefined = undefined,
   ) {}
 }
 
