@@ -1,4 +1,4 @@
-import type { WriteDone } from './store.js'
+import type { Adopted, WriteDone } from './store.js'
 import type { Message } from './message.js'
 import type { Delivery } from './subscription.js'
 
@@ -22,6 +22,8 @@ export interface MembershipWatcher {
   joined?(node: string): void
   /** The lease of the node has ended, and its writes are refused from now on. Every other node hears of it. */
   left?(node: string): void
+  /** What this node got of one that has left (`SharedStore.adopt`). It sees to the wills. */
+  adopted?(adopted: Adopted): Promise<void>
   /**
    * This node was taken for dead (paused, cut off): its lease has ended and its sessions belong to others. Whatever
    * it holds is void. Resolves when everything is let go of; then it joins again under a new name.
