@@ -103,6 +103,8 @@ async function establish(
   const { sessions, wills, engine, clock, events } = layer
   const { clientId, principal } = terms
   if (connection.isGone()) return undefined
+  const { refusal } = layer.departure
+  if (refusal !== undefined) return { reasonCode: refusal, reason: 'shutting_down' }
   const opened = await sessions.open(clientId, packet.cleanStart, terms.expiryInterval)
   const client = new ConnectedClient(layer, connection, terms, opened.session, opened.stored, engineClient)
   sessions.hold(client)

@@ -433,7 +433,9 @@ export class Connection implements ConnectionHandler, PacketHandler, ConnectingC
 
   private sayGoodbye(client: ConnectedClient, reasonCode: number, reasonString: string | undefined): void {
     const { serverReference } = this.layer.settings
-    const moving = reasonCode === ReasonCode.ServerShuttingDown && serverReference !== undefined
+    const leaving =
+      reasonCode === ReasonCode.ServerShuttingDown || reasonCode === ReasonCode.UseAnotherServer
+    const moving = leaving && serverReference !== undefined
     const bytes = encodeDisconnect(
       {
         reasonCode: moving ? ReasonCode.UseAnotherServer : reasonCode,

@@ -7,6 +7,7 @@ import type { AccessPolicy } from '../contract/policy.js'
 import type { Authentication } from '../contract/principal.js'
 import type { Router } from '../contract/router.js'
 import type { Store } from '../contract/store.js'
+import type { Departure } from './departure.js'
 import type { Sessions } from './sessions.js'
 import type { TimerWheel } from './timer-wheel.js'
 import type { Wills } from './wills.js'
@@ -39,4 +40,5 @@ export interface SessionLayer extends SessionDependencies {
   readonly wheel: TimerWheel
   readonly wills: Wills
   readonly sessions: Sessions
+  readonly departure: Departure
 }

@@ -2,6 +2,7 @@ import type { AcceptConnection } from '../contract/transport.js'
 import type { Service } from '../contract/service.js'
 import { ReasonCode } from '../wire/reason-codes.js'
 import { Connection } from './connection.js'
+import { Departure, type DeparturePlan } from './departure.js'
 import { Sessions } from './sessions.js'
 import type { SessionDependencies, SessionLayer } from './session-layer.js'
 import { TimerWheel } from './timer-wheel.js'
@@ -36,7 +37,7 @@ export class SessionService implements Service {
       queueBounds,
       onDefect,
     })
-    this.layer = { ...deps, wheel, wills, sessions }
+    this.layer = { ...deps, wheel, wills, sessions, departure: new Departure(sessions, clock) }
   }
 
   /** Restores sessions, then publishes the wills that a former process left behind; listeners start after it. */
@@ -44,6 +45,11 @@ export class SessionService implements Service {
     const { sessions, wills } = this.layer
     await sessions.restore()
     await wills.restore((clientId) => sessions.has(clientId))
+  }
+
+  /** Takes no more clients, and asks those that there are to leave. Resolves when all have left; call it once. */
+  drain(plan: DeparturePlan): Promise<void> {
+    return this.layer.departure.run(plan)
   }
 
   /** Tells every client that the server goes, and waits until every session has been closed. */
@@ -67,6 +73,11 @@ export class SessionService implements Service {
     const connection = new Connection(info, outbox, this.layer)
     if (this.stopping) connection.end('server_shutdown', ReasonCode.ServerShuttingDown)
     return connection
+  }
+
+  /** Clients that are connected. */
+  get clientCount(): number {
+    return [...this.layer.sessions.clients()].length
   }
 
   /** Sessions, with and without a connection. */
