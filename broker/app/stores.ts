@@ -48,7 +48,7 @@ function createStore(
         keyPrefix: redis.keyPrefix,
         waitReplicas: redis.waitReplicas,
         connectTimeoutMs: redis.connectTimeoutSeconds * 1_000,
-        instance: randomBytes(9).toString('base64url'),
+        newInstance: () => randomBytes(9).toString('base64url'),
       }
       return new RedisStore(options, bounds, telemetry.store, clock)
     }

@@ -86,8 +86,9 @@ export interface SharedStore extends Store {
 
   /**
    * A connection of this client id is here now, whether or not it has something stored; any earlier claim of that id is
-   * void. From then on nobody else writes for the client: `openSession` and `putWill` of another instance are refused
-   * with SESSION_TAKEN, its `discardSession` and `deleteWill` do nothing.
+   * void. From then on nobody else begins anything for the client: `openSession` and `putWill` of another instance are
+   * refused with SESSION_TAKEN, its `discardSession` does nothing. The will of a former connection stays with the node
+   * that answers for it, until that publishes or deletes it or somebody takes it.
    * Calls of one tick share a round trip, also with an `openSession` of that tick behind it.
    */
   claim(clientId: string): Promise<ClientClaim>
@@ -255,8 +256,8 @@ export interface Accept {
   readonly incoming: { readonly session: StoredSession; readonly packetId: number } | undefined
   /**
    * Client id whose stored will the message is: removed in the same write, so that it is published once, whoever dies.
-   * Nothing is written, and the error is SESSION_TAKEN, when it is gone or another node answers for it. Not together
-   * with `incoming`.
+   * With a shared store nothing is written, and the error is SESSION_TAKEN, when it is gone or another node answers for
+   * it. Not together with `incoming`.
    */
   readonly will?: string | undefined
 }

@@ -113,6 +113,19 @@ export function acceptStatements(bench: Bench): void {
       expect([...(await bench.store.openSession('c', keep)).incoming]).toEqual([])
     })
 
+    it('tells a publisher that has been replaced so, also when there is no room for the retained message', async () => {
+      await bench.useLimits({ retainedMessages: 1 })
+      const session = await bench.store.openSession('c', keep)
+      await accept(bench.store, { message: message({ topic: 'first' }), retain: true })
+      await bench.store.openSession('c', keep)
+      const { error } = await accept(bench.store, {
+        message: message({ topic: 'second', qos: 2 }),
+        retain: true,
+        incoming: { session, packetId: 3 },
+      })
+      expect(error).toBe('SESSION_TAKEN')
+    })
+
     it('remembers the packet identifier of a QoS 2 publish until it is forgotten', async () => {
       const session = await bench.store.openSession('c', keep)
       for (const packetId of [1, 65_535])

@@ -137,12 +137,16 @@ export function subscription(filter: string, fields: Partial<Subscription> = {})
 export type Outcome = {
   readonly error: string | undefined
   readonly sequences: readonly (number | undefined)[]
+  /** Only where somebody else has the session of a recipient open. */
+  readonly owners?: readonly (string | undefined)[]
 }
 
 export function accept(store: Store, accepted: Partial<Accept> & { message: Message }): Promise<Outcome> {
   const full = { recipients: [], retain: false, incoming: undefined, ...accepted }
   return new Promise((resolve) =>
-    store.accept(full, (error, sequences) => resolve({ error: error?.code, sequences })),
+    store.accept(full, (error, sequences, owners) =>
+      resolve({ error: error?.code, sequences, ...(owners !== undefined && { owners }) }),
+    ),
   )
 }
 

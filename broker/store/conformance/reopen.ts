@@ -99,8 +99,9 @@ export function reopenStatements(bench: Bench): void {
       await accept(bench.store, { message: message({ topic: 'zero', qos: 0 }), retain: true })
       await accept(bench.store, { message: message({ topic: 'gone', qos: 0 }), retain: true })
       await accept(bench.store, { message: message({ topic: 'gone', text: '', qos: 0 }), retain: true })
+      await bench.store.putWill('a', { message: full, delayInterval: 7, dueAt: undefined })
       await bench.store.putWill('a', { message: full, delayInterval: 7, dueAt: 5 })
-      await bench.store.putWill('b', { message: full, delayInterval: 7, dueAt: 5 })
+      await bench.store.putWill('b', { message: full, delayInterval: 7, dueAt: undefined })
       await bench.store.deleteWill('b')
       await bench.reopen()
       expect(await retainedText(bench.store, '#')).toEqual([

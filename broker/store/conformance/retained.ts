@@ -14,6 +14,7 @@ import {
   keep,
   message,
   retainedText,
+  to,
 } from './bench.js'
 
 export function retainedStatements(bench: Bench): void {
@@ -194,6 +195,19 @@ export function retainedStatements(bench: Bench): void {
         id === 'a' ? 'a=2,5,1800000000500' : `${id}=1,30,undefined`,
       )
       expect(await listed()).toEqual(expected.sort())
+    })
+
+    it('are removed by the write that publishes them, and stay when that is refused', async () => {
+      await bench.useLimits({ retainedMessages: 1 })
+      await bench.store.openSession('c', keep)
+      for (const id of ['a', 'b', 'd']) await bench.store.putWill(id, will('1'))
+      const published = (text: string, topic: string) => ({ message: message({ text, topic }), retain: true })
+      expect(
+        await accept(bench.store, { ...published('1', 't'), recipients: to('c'), will: 'a' }),
+      ).toMatchObject({ error: undefined, sequences: [1] })
+      expect((await accept(bench.store, { ...published('1', 'u'), will: 'b' })).error).toBe('QUOTA_EXCEEDED')
+      expect((await accept(bench.store, { message: message(), will: 'd' })).error).toBeUndefined()
+      expect(await listed()).toEqual(['b=1,30,undefined'])
     })
 
     it('belong to no session', async () => {

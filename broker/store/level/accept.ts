@@ -6,7 +6,7 @@ import { ownUnpooled } from '../retained.js'
 import type { LevelBatch } from './batch.js'
 import type { LevelContents } from './contents.js'
 import type { Write } from './journal.js'
-import { incomingKey, retainedKey } from './keys.js'
+import { incomingKey, retainedKey, willKey } from './keys.js'
 import { LevelHandle } from './level-handle.js'
 import { encodeInlineEntry, encodeMessage } from '../values.js'
 
@@ -31,19 +31,20 @@ export class AcceptWrite implements Write<LevelBatch> {
     private readonly accept: Accept,
     private readonly callback: AcceptDone,
   ) {
-    const { message, recipients, retain, incoming } = accept
+    const { message, recipients, retain, incoming, will } = accept
     const [first] = recipients
     this.retained = retain ? new RetainedChange(contents, message) : undefined
     if (first === undefined) this.value = NOTHING
     else if (recipients.length === 1) this.value = encodeInlineEntry(contents.writer, message, first.delivery)
     else this.value = encodeMessage(contents.writer, message)
-    this.operations = recipients.length + Number(retain) + Number(incoming !== undefined)
+    this.operations =
+      recipients.length + Number(retain) + Number(incoming !== undefined) + Number(will !== undefined)
     this.bytes = this.value.length + (this.retained?.bytes ?? 0)
     this.early = this.operations === 0
   }
 
   stage(batch: LevelBatch): GatewayError | undefined {
-    const { incoming, recipients, message } = this.accept
+    const { incoming, recipients, message, will } = this.accept
     const origin = incoming?.session
     const session = origin instanceof LevelHandle ? origin.session : undefined
     // Whatever may refuse comes before the first change: all or nothing.
@@ -51,6 +52,7 @@ export class AcceptWrite implements Write<LevelBatch> {
     if (this.retained?.stage(batch) === false) return retainedFull()
     if (incoming !== undefined && session !== undefined)
       batch.put(incomingKey(session.number, incoming.packetId), NOTHING)
+    if (will !== undefined) batch.del(willKey(will))
     if (recipients.length > 0) this.sequences = this.queue(batch, message)
     return undefined
   }

@@ -104,8 +104,9 @@ export class LevelStore implements Store {
   }
 
   accept(accept: Accept, done: AcceptDone): void {
-    const { message, recipients, retain, incoming } = accept
-    if (retain && message.qos === 0 && recipients.length === 0 && incoming === undefined) {
+    const { message, recipients, retain, incoming, will } = accept
+    const isPlain = recipients.length === 0 && incoming === undefined && will === undefined
+    if (retain && message.qos === 0 && isPlain) {
       this.acceptAtOnce(message, done)
       return
     }

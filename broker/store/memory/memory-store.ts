@@ -89,7 +89,7 @@ export class MemoryStore implements Store {
     )
   }
 
-  accept({ message, recipients, retain, incoming }: Accept, done: AcceptDone): void {
+  accept({ message, recipients, retain, incoming, will }: Accept, done: AcceptDone): void {
     let refused = this.refusal()
     let origin: MemorySession | undefined
     if (incoming !== undefined) {
@@ -102,6 +102,7 @@ export class MemoryStore implements Store {
       return
     }
     if (incoming !== undefined) origin?.incoming.add(incoming.packetId)
+    if (will !== undefined) this.willsById.delete(will)
     if (recipients.length === 0) {
       done(undefined, NO_SEQUENCES)
       return

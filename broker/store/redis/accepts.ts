@@ -1,12 +1,11 @@
 import type { Clock } from '../../contract/clock.js'
 import type { GatewayError } from '../../contract/errors.js'
 import type { Message } from '../../contract/message.js'
-import type { Accept, AcceptDone, StoredSession } from '../../contract/store.js'
+import type { Accept, AcceptDone } from '../../contract/store.js'
 import type { Delivery } from '../../contract/subscription.js'
 import { ValueWriter } from '../bytes.js'
 import { retainedFull, sessionTaken } from '../failures.js'
 import { encodeDelivery, encodeMessage } from '../values.js'
-import type { Unpacked } from './message-pack.js'
 import {
   operations,
   queuedMessage,
@@ -17,14 +16,10 @@ import {
 import { errorIn } from './partition.js'
 import { RedisHandle } from './redis-handle.js'
 import type { RetainedInfo, RetainedTopics } from './retained-topics.js'
-import { acceptSpanning, type AcceptPlan } from './spanning-accept.js'
+import { acceptSpanning, NOTHING_QUEUED, queuedOf, type AcceptPlan, type Queued } from './spanning-accept.js'
 import type { WriteLine } from './write-line.js'
 
-type Finish = (
-  error: GatewayError | undefined,
-  failed: string | undefined,
-  sequences: readonly (number | undefined)[],
-) => void
+type Finish = (error: GatewayError | undefined, failed: string | undefined, queued: Queued) => void
 
 /** Taking messages: what is kept of them is encoded when they are handed over, once for all receivers. */
 export class Accepts {
@@ -43,24 +38,40 @@ export class Accepts {
     const { writes, topics } = this
     const { message, retain, incoming } = accept
     const info = retainedInfo(message)
-    const refused = writes.refusal(false) ?? refusedOrigin(accept)
-    if (refused !== undefined || (retain && !this.stage(message.topic, info))) {
-      writes.enter().settle(() => done(refused ?? retainedFull(), NO_SEQUENCES))
+    const refused = writes.refusal(false) ?? this.refusedOrigin(accept)
+    if (refused !== undefined) {
+      writes.enter().settle(() => done(refused, NO_SEQUENCES))
+      return
+    }
+    if (retain && !this.stage(message.topic, info)) {
+      this.refuseRetained(accept, done)
       return
     }
     const plan = this.plan(accept)
     const release = writes.take(1 + plan.recipients.length / 2, plan.message[1].length)
     const ticket = writes.enter()
-    this.dispatch(plan, (error, failed, sequences) => {
+    this.dispatch(plan, (error, failed, { sequences, owners }) => {
       release()
-      const failure = error ?? writes.failureOf(failed, incoming?.session.clientId ?? message.topic)
+      const failure = error ?? writes.failureOf(failed, originOf(accept) ?? message.topic)
       if (retain) topics.unstage(message.topic, info, failure === undefined)
       ticket.settle(() => {
         if (failure === undefined && incoming?.session instanceof RedisHandle)
           incoming.session.incoming.add(incoming.packetId)
-        done(failure, failure === undefined ? sequences : NO_SEQUENCES)
+        if (failure === undefined) done(undefined, sequences, owners)
+        else done(failure, NO_SEQUENCES)
       })
     })
+  }
+
+  /** There is no room for a retained message; but a publisher that has been replaced is to hear that first. */
+  private refuseRetained(accept: Accept, done: AcceptDone): void {
+    const origin = originOf(accept)
+    const refuse = (error: GatewayError | undefined): void => done(error ?? retainedFull(), NO_SEQUENCES)
+    if (origin === undefined) this.writes.enter().settle(() => refuse(undefined))
+    else {
+      const packed = operations.origin(incomingOf(accept), accept.will ?? false)
+      this.writes.add(origin, { packed, clients: [origin], frees: false }, refuse)
+    }
   }
 
   /** A message for one session alone. */
@@ -77,13 +88,22 @@ export class Accepts {
     this.writes.add(topic, { packed: operations.unretain(topic), clients: [], frees: true }, unstage)
   }
 
+  /** Whether the handle is of this store as it is open now; whether it still owns its session is checked in Redis. */
+  private refusedOrigin({ incoming }: Accept): GatewayError | undefined {
+    if (incoming === undefined) return undefined
+    const { session } = incoming
+    const isOurs = session instanceof RedisHandle && session.instance === this.instance
+    return isOurs ? undefined : sessionTaken(session.clientId)
+  }
+
   private stage(topic: string, info: RetainedInfo | undefined): boolean {
     if (this.topics.stage(topic, info)) return true
     for (const expired of this.topics.expired(this.clock.now())) this.clearExpired(expired)
     return this.topics.stage(topic, info)
   }
 
-  private plan({ message, recipients, retain, incoming }: Accept): AcceptPlan {
+  private plan(accept: Accept): AcceptPlan {
+    const { message, recipients, retain, will } = accept
     const kept = recipients.length > 0 || (retain && message.payload.length > 0)
     const bytes = kept ? encodeMessage(this.writer, message) : NOTHING
     const change: RetainedChange | false = retain && [
@@ -96,28 +116,30 @@ export class Accepts {
       message: this.queued(bytes, message),
       recipients: recipients.flatMap(({ clientId, delivery }) => [clientId, this.packDelivery(delivery)]),
       change,
-      incoming: incoming === undefined ? false : incomingOf(incoming.session, incoming.packetId),
+      incoming: incomingOf(accept),
+      will: will ?? false,
     }
   }
 
   private dispatch(plan: AcceptPlan, finish: Finish): void {
     const { writes } = this
-    const { message, recipients, change, incoming } = plan
+    const { message, recipients, change, incoming, will } = plan
     const involved = new Set<number>()
     const clients: string[] = []
     for (let i = 0; i < recipients.length; i += 2) clients.push(String(recipients[i]))
     for (const id of clients) involved.add(writes.partitionOf(id))
     if (change !== false) involved.add(writes.partitionOf(change[0]))
     if (incoming !== false) involved.add(writes.partitionOf(incoming[0]))
+    if (will !== false) involved.add(writes.partitionOf(will))
     const [first] = involved
-    if (first === undefined) finish(undefined, undefined, NO_SEQUENCES)
+    if (first === undefined) finish(undefined, undefined, NOTHING_QUEUED)
     else if (involved.size > 1) acceptSpanning(writes, plan, finish)
     else
       writes.partition(first).add({
-        packed: operations.accept(message, recipients, change, incoming),
+        packed: operations.accept(message, recipients, change, incoming, will),
         clients,
         ready: true,
-        done: (error, result) => finish(error, errorIn(result), sequencesOf(result)),
+        done: (error, result) => finish(error, errorIn(result), queuedOf(result)),
       })
   }
 
@@ -142,19 +164,13 @@ function retainedInfo({ payload, expiresAt }: Message): RetainedInfo | undefined
   return payload.length === 0 ? undefined : { size: payload.length, expiresAt }
 }
 
-/** Whether the handle is of this store; whether it still owns its session is checked in Redis. */
-function refusedOrigin({ incoming }: Accept): GatewayError | undefined {
-  if (incoming === undefined || incoming.session instanceof RedisHandle) return undefined
-  return sessionTaken(incoming.session.clientId)
+/** The client that the message comes from, where that has to be in these hands still. */
+function originOf({ incoming, will }: Accept): string | undefined {
+  return incoming?.session.clientId ?? will
 }
 
-function incomingOf(session: StoredSession, packetId: number): Incoming {
+function incomingOf({ incoming }: Accept): Incoming | false {
+  if (incoming === undefined) return false
+  const { session, packetId } = incoming
   return [session.clientId, session instanceof RedisHandle ? session.epoch : 0, packetId]
-}
-
-function sequencesOf(result: Unpacked): readonly (number | undefined)[] {
-  if (!Array.isArray(result)) return NO_SEQUENCES
-  return (result as readonly Unpacked[]).map((sequence) =>
-    typeof sequence === 'number' ? sequence : undefined,
-  )
 }

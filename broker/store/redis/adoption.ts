@@ -18,6 +18,9 @@ export interface AdoptionParts {
 
 type OwnWill = readonly [clientId: string, will: StoredWill]
 
+/** Wills that change hands in one batch of writes. */
+const WILLS_AT_ONCE = 500
+
 /** Takes over from a node: its writes are refused first, so that what is found is what there is. */
 export async function adopt(parts: AdoptionParts, gone: string): Promise<Adopted> {
   const { writes, link, layout, events } = parts
@@ -28,8 +31,18 @@ export async function adopt(parts: AdoptionParts, gone: string): Promise<Adopted
   const wills: OwnWill[] = []
   for (let index = 0; index < layout.partitions; index++) {
     sessions.push(...(await takeSessions(writes, index, gone)))
-    for await (const { owner, clientId, will } of readWills(link, layout.base(index), events))
-      if (owner === gone && (await takeWill(writes, index, gone, clientId))) wills.push([clientId, will])
+    while (await writes.ofPartition(index, operations.freeClaims(gone)));
+    let found: OwnWill[] = []
+    const take = async (): Promise<void> => {
+      const taken = await Promise.all(found.map(([clientId]) => takeWill(writes, gone, clientId)))
+      wills.push(...found.filter((_, i) => taken[i] !== undefined))
+      found = []
+    }
+    for await (const { owner, clientId, will } of readWills(link, layout.base(index), events)) {
+      if (owner === gone) found.push([clientId, will])
+      if (found.length === WILLS_AT_ONCE) await take()
+    }
+    await take()
   }
   return { sessions, wills }
 }
@@ -42,7 +55,8 @@ export async function* leftWills(
   for (let index = 0; index < layout.partitions; index++)
     for await (const { owner, clientId, will } of readWills(link, layout.base(index), events)) {
       if (owner !== instance && living.has(owner)) continue
-      if (owner === instance || (await takeWill(writes, index, owner, clientId))) yield [clientId, will]
+      if (owner === instance || (await takeWill(writes, owner, clientId)) !== undefined)
+        yield [clientId, will]
     }
 }
 
@@ -56,8 +70,12 @@ async function takeSessions(writes: WriteLine, index: number, gone: string): Pro
   }
 }
 
-/** False: another node has been quicker. */
-async function takeWill(writes: WriteLine, index: number, from: string, clientId: string): Promise<boolean> {
-  const taken = await writes.ofPartition(index, operations.takeWills(from, [clientId]))
-  return (taken as readonly Buffer[]).length > 0
+/** The encoded will; undefined: another node has been quicker, or it has been published. */
+export async function takeWill(
+  writes: WriteLine,
+  from: string,
+  clientId: string,
+): Promise<Buffer | undefined> {
+  const taken = await writes.ofClient(clientId, operations.takeWill(from, clientId))
+  return Buffer.isBuffer(taken) ? taken : undefined
 }

@@ -188,22 +188,24 @@ export class Changes {
         return
       default:
         if (this.listener === undefined || textOf(node) === this.node) return
-        this.tell(textOf(kind), name.toString(), more[0])
+        this.tell(textOf(kind), name.toString(), textOf(node), more[0])
     }
   }
 
-  private tell(kind: string, clientId: string, content: Unpacked | undefined): void {
-    const change = this.sessionChange(kind, clientId, content)
+  private tell(kind: string, clientId: string, node: string, content: Unpacked | undefined): void {
+    const change = this.sessionChange(kind, clientId, node, content)
     if (change !== undefined) this.listener?.changed(change)
   }
 
   private sessionChange(
     kind: string,
     clientId: string,
+    node: string,
     content: Unpacked | undefined,
   ): SessionChange | undefined {
     const items = Array.isArray(content) ? (content as readonly Unpacked[]) : []
-    if (kind === 'ended') return { kind, clientId }
+    if (kind === 'ended' || kind === 'closed') return { kind, clientId }
+    if (kind === 'opened') return { kind, clientId, node }
     if (kind === 'unsubscribed') return { kind, clientId, filters: items.map(textOf) }
     if (kind !== 'subscribed') return undefined
     const subscriptions: Subscription[] = []
@@ -214,7 +216,7 @@ export class Changes {
         this.events.entryDamaged('announced subscription', clientId, error as Error)
       }
     }
-    return { kind, clientId, subscriptions }
+    return { kind, clientId, subscriptions, node }
   }
 
   private unpacked(bytes: Buffer): readonly Unpacked[] {

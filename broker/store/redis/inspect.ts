@@ -70,7 +70,7 @@ class Tally {
 
   queue(clientId: string, counters: string | null): void {
     this.sums.sessions++
-    const found = /^\d+ \d+ \d+ (\d+) (\d+)$/.exec(counters ?? '')
+    const found = /^\d+ \d+ \d+ (\d+) (\d+) \S*$/.exec(counters ?? '')
     if (found === null) {
       this.damaged.push(clientId)
       return

@@ -15,13 +15,15 @@
  * | `<prefix>{t}:sessions`    | set    | client ids                                                          |
  * | `<prefix>{t}:expiry`      | zset   | client ids of closed sessions by the time they expire               |
  * | `<prefix>{t}:open:<node>` | set    | client ids of the sessions that a node has open                     |
- * | `<prefix>{t}:s:<client>`  | hash   | a session: node, expiry, subscriptions, QoS 2 identifiers           |
- * | `<prefix>{t}:c:<client>`  | string | its counters: epochs, last sequence, entries and bytes in its queue |
+ * | `<prefix>{t}:s:<client>`  | hash   | a session: expiry, subscriptions, QoS 2 identifiers                 |
+ * | `<prefix>{t}:c:<client>`  | string | its counters: epochs, last sequence, entries and bytes, its node    |
  * | `<prefix>{t}:q:<client>`  | zset   | its queue: entries by sequence number                               |
  * | `<prefix>{t}:m:<uid>`     | string | the body of a queued message; `:n` behind it counts its entries     |
  * | `<prefix>{t}:retained`    | hash   | retained messages by topic                                          |
  * | `<prefix>{t}:topics`      | hash   | payload size and expiry of the retained messages by topic           |
  * | `<prefix>{t}:wills`       | hash   | wills by client id, each behind the node that answers for it        |
+ * | `<prefix>{t}:claims`      | hash   | epoch and node of the connection of a client, by its id             |
+ * | `<prefix>{t}:ids:<node>`  | set    | client ids that a node has claimed                                  |
  * | `<prefix>{t}:log`         | stream | last changes of sessions and retained topics, for other nodes       |
  * | `<prefix>{t}:n:<node>`    | string | number and reply of the node's last batch; an hour                  |
  * | `<prefix>{t}:i:<node>`    | hash   | accepts that span partitions and are under way, by message uid      |

@@ -40,6 +40,8 @@ export class RedisLink {
     private readonly options: { readonly address: string; readonly waitReplicas: number },
     private readonly clock: Clock,
     private readonly events: StoreEvents,
+    /** Called once, when a write is refused because another node has taken over. */
+    private readonly onFenced: () => void,
   ) {}
 
   /** Another node has taken over from this one: nothing that it writes counts any more, whoever sends it again. */
@@ -113,7 +115,13 @@ export class RedisLink {
    * sending it again would not help.
    */
   failed(error: unknown): GatewayError | undefined {
-    if (isReply(error, 'FENCED') || isReply(error, 'ERR FENCED')) return (this.fenced ??= takenOver(error))
+    if (isReply(error, 'FENCED') || isReply(error, 'ERR FENCED')) {
+      if (this.fenced === undefined) {
+        this.fenced = takenOver(error)
+        this.onFenced()
+      }
+      return this.fenced
+    }
     const outage = outageOf(error, this.options.address)
     if (outage === undefined) return undefined
     if (this.outage === undefined) this.events.writeFailed(outage)
@@ -232,9 +240,9 @@ function outOfMemory(address: string): GatewayError {
 function takenOver(cause: unknown): GatewayError {
   return new GatewayError(
     'SESSION_TAKEN',
-    'Another node has taken over what this one had; it has to start again.',
+    'Other nodes have taken over what this one had, since it was away for longer than its lease.',
     {
-      hint: 'It was away for longer than its lease; a restart gives it a new name.',
+      hint: 'It joins again under a new name by itself. `cluster.leaseSeconds` says how long a node may be away.',
       cause,
     },
   )

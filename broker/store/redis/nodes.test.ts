@@ -4,6 +4,7 @@ import type { SessionChange, SharedStore } from '../../contract/store.js'
 import { ManualClock } from '../../contract/testing/manual-clock.js'
 import {
   accept,
+  codeOf,
   collect,
   keep,
   message,
@@ -110,10 +111,150 @@ describeWith('Redis', ['redis-server'], () => {
           kind: 'subscribed',
           clientId: 'c',
           subscriptions: [subscription('x', { qos: 2 }), subscription('y', { share: 'g' })],
+          node: a.instance,
         },
         { kind: 'unsubscribed', clientId: 'c', filters: ['$share/g/y'] },
         { kind: 'ended', clientId: 'c' },
       ])
+    })
+
+    it('are told by an accept who has the session of each receiver open', async () => {
+      const ids = Array.from({ length: 8 }, (_, i) => `c${i}`)
+      const nodes = [a, b, await node(), undefined]
+      for (const [i, id] of ids.entries()) {
+        const session = await (nodes[i % 4] ?? a).openSession(id, keep)
+        if (nodes[i % 4] === undefined) await session.close(undefined)
+      }
+      const { sequences, owners } = await accept(a, {
+        message: message(),
+        recipients: to(...ids, 'nobody', 'c1'),
+      })
+      expect(sequences).toEqual([1, 1, 1, 1, 1, 1, 1, 1, undefined, 2])
+      const elsewhere = [undefined, nodes[1]!.instance, nodes[2]!.instance, undefined]
+      expect(owners).toEqual([...elsewhere, ...elsewhere, undefined, b.instance])
+      expect(await accept(a, { message: message(), recipients: to('c0', 'c3') })).toEqual({
+        error: undefined,
+        sequences: [2, 2],
+      })
+    })
+
+    it('know which members of share groups are online', async () => {
+      const changes: SessionChange[] = []
+      await b.follow({ changed: (change) => changes.push(change), missed: () => changes.splice(0) })
+      const shared = { clientId: 's', subscriptions: [subscription('x', { share: 'g' })] }
+      const plain = await a.openSession('p', keep)
+      await plain.subscribe([subscription('x')])
+      await plain.close(undefined)
+      await a.openSession('p', keep)
+      const session = await a.openSession('s', keep)
+      await session.subscribe(shared.subscriptions)
+      await session.close(undefined)
+      await a.openSession('s', keep)
+      await b.caughtUp()
+      expect(changes.slice(1)).toEqual([
+        { kind: 'subscribed', ...shared, node: a.instance },
+        { kind: 'closed', clientId: 's' },
+        { kind: 'opened', clientId: 's', node: a.instance },
+      ])
+      changes.splice(0)
+      await (await node()).adopt(a.instance)
+      await b.caughtUp()
+      expect(changes).toEqual([{ kind: 'closed', clientId: 's' }])
+    })
+
+    it('claim client ids: the last one has it, what the former one begins for it is refused', async () => {
+      const first = await a.claim('c')
+      expect(first).toMatchObject({ clientId: 'c', takenFrom: undefined, willOf: undefined })
+      await a.putWill('c', { message: message(), delayInterval: 0, dueAt: undefined })
+      const again = await a.claim('c')
+      expect([again.takenFrom, again.epoch > first.epoch]).toEqual([undefined, true])
+      const [second, session] = await Promise.all([b.claim('c'), b.openSession('c', keep)])
+      expect(second).toMatchObject({ takenFrom: a.instance, willOf: a.instance })
+      expect(second.epoch).toBeGreaterThan(again.epoch)
+      expect(await codeOf(a.openSession('c', keep))).toBe('SESSION_TAKEN')
+      const late = { message: message({ text: 'late' }), delayInterval: 0, dueAt: undefined }
+      expect(await codeOf(a.putWill('c', late))).toBe('SESSION_TAKEN')
+      await a.discardSession('c')
+      await a.yield('c', again.epoch)
+      expect(session.present).toBe(false)
+      expect((await collect(b.sessions())).map(({ openOn }) => openOn)).toEqual([b.instance])
+      expect((await a.claim('c')).takenFrom).toBe(b.instance)
+      await b.yield('c', second.epoch)
+      expect((await b.claim('c')).takenFrom).toBe(a.instance)
+    })
+
+    it('free the client ids of a node that is no more', async () => {
+      const ids = Array.from({ length: 20 }, (_, i) => `c${i}`)
+      await Promise.all(ids.map((id) => a.claim(id)))
+      const kept = await b.claim('c7')
+      expect(kept.takenFrom).toBe(a.instance)
+      await b.adopt(a.instance)
+      const c = await node()
+      const claims = await Promise.all(ids.map((id) => c.claim(id)))
+      expect(claims.map(({ takenFrom }) => takenFrom)).toEqual(
+        ids.map((id) => (id === 'c7' ? b.instance : undefined)),
+      )
+      await Promise.all(claims.map(({ clientId, epoch }) => c.yield(clientId, epoch)))
+      const named = (await keysOf(servers)).filter((key) => /\}:(claims|ids:.*)$/.test(key))
+      expect(named).toEqual([])
+    })
+
+    it('publish a will once, whoever of them comes to it', async () => {
+      const everybody = Array.from({ length: 12 }, (_, i) => `receiver${i}`)
+      const sessions = await Promise.all(everybody.map((id) => b.openSession(id, keep)))
+      const will = { message: message({ text: 'will' }), delayInterval: 0, dueAt: undefined }
+      const published = { message: will.message, recipients: to(...everybody), retain: true, will: 'c' }
+      await a.putWill('c', will)
+      expect((await accept(b, published)).error).toBe('SESSION_TAKEN')
+      const [here, there] = await Promise.all([accept(a, published), b.takeWill('c', a.instance)])
+      // Whichever came first.
+      if (there === undefined) expect(here.error).toBeUndefined()
+      else expect([here.error, (await accept(b, published)).error]).toEqual(['SESSION_TAKEN', undefined])
+      expect((await accept(a, published)).error).toBe('SESSION_TAKEN')
+      expect(await b.takeWill('c', a.instance)).toBeUndefined()
+      expect(await collect(a.wills())).toEqual([])
+      for (const session of sessions) expect(await queueText(session)).toBe('1:will')
+    })
+
+    it('take a will from one that does not answer, once; its late update changes nothing', async () => {
+      const will = { message: message({ text: 'will' }), delayInterval: 9, dueAt: undefined }
+      await a.putWill('c', will)
+      const c = await node()
+      const taken = await Promise.all([b, c].map((each) => each.takeWill('c', a.instance)))
+      expect(taken.filter((each) => each !== undefined)).toMatchObject([{ delayInterval: 9 }])
+      await a.putWill('c', { ...will, dueAt: clock.now() })
+      await a.deleteWill('c')
+      expect(await a.takeWill('c', a.instance)).toBeUndefined()
+      expect((await c.claim('c')).willOf).toBe(taken[0] === undefined ? undefined : b.instance)
+    })
+
+    it('are told when they have been taken over from, and begin anew under another name', async () => {
+      const former = a.instance
+      let told = 0
+      a.onFenced(() => told++)
+      const session = await a.openSession('c', keep)
+      await a.claim('c')
+      await b.adopt(former)
+      expect(await settle(session, 1)).toBe('SESSION_TAKEN')
+      expect(await codeOf(a.openSession('d', keep))).toBe('SESSION_TAKEN')
+      expect(told).toBe(1)
+      await a.rejoin()
+      expect(a.instance).not.toBe(former)
+      expect(a.readiness()).toEqual({ ready: true })
+      // What was open is void for good.
+      expect(await settle(session, 1)).toBe('SESSION_TAKEN')
+      const again = await a.openSession('c', keep)
+      expect(again).toMatchObject({ present: true, takenFrom: undefined })
+      expect(await accept(a, { message: message(), recipients: to('c'), retain: true })).toMatchObject({
+        sequences: [1],
+      })
+      expect(await retainedText(a, 't')).toEqual(['t=x'])
+      const changes: SessionChange[] = []
+      await a.follow({ changed: (change) => changes.push(change), missed: () => changes.splice(0) })
+      await (await b.openSession('e', keep)).subscribe([subscription('x')])
+      await a.caughtUp()
+      expect(changes).toMatchObject([{ kind: 'subscribed', clientId: 'e' }])
+      expect(told).toBe(1)
     })
 
     it('share out the sessions that have expired, and let go of those that were opened again', async () => {

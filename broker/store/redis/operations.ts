@@ -47,8 +47,10 @@ export const operations = {
   subscribe: (id: string, epoch: number, fields: readonly Packed[]) => pack(['subscribe', id, epoch, fields]),
   unsubscribe: (id: string, epoch: number, keys: readonly string[]) => pack(['unsubscribe', id, epoch, keys]),
   interval: (id: string, epoch: number, seconds: number) => pack(['interval', id, epoch, seconds]),
-  close: (id: string, epoch: number, expiresAt: number | undefined) =>
-    pack(['close', id, epoch, expiresAt ?? false]),
+  close: (id: string, epoch: number, expiresAt: number | undefined, isShared: boolean) =>
+    pack(['close', id, epoch, expiresAt ?? false, isShared]),
+  claim: (id: string) => pack(['claim', id]),
+  yield: (id: string, epoch: number) => pack(['yield', id, epoch]),
   enqueue: (id: string, epoch: number, message: QueuedMessage, delivery: Buffer) =>
     pack(['enqueue', id, epoch, message, delivery]),
   settle: (id: string, epoch: number, sequence: number) => pack(['settle', id, epoch, sequence]),
@@ -60,10 +62,12 @@ export const operations = {
     recipients: Recipients,
     change: RetainedChange | false,
     incoming: Incoming | false,
-  ) => pack(['accept', message, recipients, change, incoming]),
+    will: string | false,
+  ) => pack(['accept', message, recipients, change, incoming, will]),
+  origin: (incoming: Incoming | false, will: string | false) => pack(['origin', incoming, will]),
   unretain: (topic: string) => pack(['unretain', topic]),
-  intend: (uid: string, intent: Buffer, incoming: Incoming | false) =>
-    pack(['intend', uid, intent, incoming]),
+  intend: (uid: string, intent: Buffer, incoming: Incoming | false, will: string | false) =>
+    pack(['intend', uid, intent, incoming, will]),
   enlist: (message: QueuedMessage, recipients: Recipients, change: RetainedChange | false) =>
     pack(['enlist', message, recipients, change]),
   accepted: (uid: string, incoming: readonly [clientId: string, packetId: number] | false) =>
@@ -74,6 +78,7 @@ export const operations = {
   fence: (node: string) => pack(['fence', node]),
   takeSessions: (node: string) => pack(['takeSessions', node]),
   takeIntents: (node: string) => pack(['takeIntents', node]),
-  takeWills: (node: string, ids: readonly string[]) => pack(['takeWills', node, ...ids]),
+  takeWill: (from: string, id: string) => pack(['takeWill', from, id]),
+  freeClaims: (node: string) => pack(['freeClaims', node]),
   claimExpired: (most: number) => pack(['claimExpired', most]),
 }

@@ -7,6 +7,8 @@ import type { Unpacked } from './message-pack.js'
 import { operations } from './operations.js'
 
 export interface OpenedSession {
+  /** The name of the store when it was opened: with another one the handle is void. */
+  readonly instance: string
   readonly clientId: string
   readonly present: boolean
   readonly epoch: number
@@ -33,6 +35,7 @@ export interface HandleHost {
 
 /** The session in the hands of one connection of this node. */
 export class RedisHandle implements StoredSession {
+  readonly instance: string
   readonly clientId: string
   readonly present: boolean
   readonly epoch: number
@@ -48,6 +51,7 @@ export class RedisHandle implements StoredSession {
     private readonly host: HandleHost,
     opened: OpenedSession,
   ) {
+    this.instance = opened.instance
     this.clientId = opened.clientId
     this.present = opened.present
     this.epoch = opened.epoch
@@ -78,7 +82,7 @@ export class RedisHandle implements StoredSession {
   }
 
   async close(expiresAt: number | undefined): Promise<void> {
-    await this.write(operations.close(this.clientId, this.epoch, expiresAt))
+    await this.write(operations.close(this.clientId, this.epoch, expiresAt, this.isShared))
     this.host.closed(this)
   }
 
@@ -110,6 +114,12 @@ export class RedisHandle implements StoredSession {
       if (error === undefined) this.incoming.delete(packetId)
       done(error)
     })
+  }
+
+  /** Whether it is a member of a share group: then other nodes have to know whether it is online. */
+  private get isShared(): boolean {
+    for (const { share } of this.subscriptionsByKey.values()) if (share !== undefined) return true
+    return false
   }
 
   private write(packed: Buffer): Promise<void> {

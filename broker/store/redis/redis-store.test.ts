@@ -33,8 +33,13 @@ function conformance(name: string, servers: readonly RedisServer[]): void {
       const config = servers.length === 1 ? redisConfig(first?.port ?? 0) : clusterConfig(servers)
       const connections = new RedisConnections(config, { redisLost: () => {}, redisBack: () => {} })
       opened.push(connections)
-      const instance = `node${++instances}`
-      const options = { connections, keyPrefix: 'test', waitReplicas: 0, connectTimeoutMs: 5_000, instance }
+      const options = {
+        connections,
+        keyPrefix: 'test',
+        waitReplicas: 0,
+        connectTimeoutMs: 5_000,
+        newInstance: () => `node${++instances}`,
+      }
       return new RedisStore(options, limits, events, clock)
     },
     reset: () => flushAll(servers),

@@ -6,6 +6,7 @@ import type {
   Accept,
   AcceptDone,
   Adopted,
+  ClientClaim,
   OpenOptions,
   QueueEntry,
   ReadLimit,
@@ -16,11 +17,11 @@ import type {
   StoredWill,
   StoreLimits,
 } from '../../contract/store.js'
-import { ValueWriter } from '../bytes.js'
-import { storeClosed } from '../failures.js'
-import { encodeSubscription, encodeWill } from '../values.js'
+import { DamagedValue, ValueWriter } from '../bytes.js'
+import { sessionTaken, storeClosed } from '../failures.js'
+import { decodeWill, encodeSubscription, encodeWill } from '../values.js'
 import { Accepts } from './accepts.js'
-import { adopt, leftWills, type AdoptionParts } from './adoption.js'
+import { adopt, leftWills, takeWill, type AdoptionParts } from './adoption.js'
 import { Changes } from './changes.js'
 import type { RedisClient, RedisConnections } from './connection.js'
 import type { Layout } from './layout.js'
@@ -44,8 +45,8 @@ export interface RedisStoreOptions {
   readonly waitReplicas: number
   /** Longest wait for Redis at `open`, milliseconds. */
   readonly connectTimeoutMs: number
-  /** Names this object among all nodes that there ever were: a fresh one for each store. */
-  readonly instance: string
+  /** Makes a name that no node has ever had; one for each time that the store is opened. No space, no colon. */
+  readonly newInstance: () => string
   /**
    * The instances that are alive, besides this one: their wills are left alone at the start. Default: none, as for a
    * gateway that is the only one on its Redis.
@@ -56,8 +57,9 @@ export interface RedisStoreOptions {
 /** How long `close` waits for Redis, and a read does, milliseconds. */
 const PATIENCE_MS = 5_000
 
-/** What a running store stands on. */
+/** What a running store stands on; anew when it begins again under another name. */
 interface Running {
+  readonly instance: string
   readonly client: RedisClient
   readonly link: RedisLink
   readonly layout: Layout
@@ -74,13 +76,15 @@ interface Running {
  */
 export class RedisStore implements SharedStore {
   readonly kind = 'redis'
-  readonly instance: string
   private readonly writes: WriteLine
   private readonly writer = new ValueWriter()
   /** The newest handle of each client that this node has open. */
   private readonly handles = new Map<string, RedisHandle>()
+  private name: string
   private running: Running | undefined
+  private beginning: Promise<void> | undefined
   private closing: Promise<void> | undefined
+  private onFencedListener: (() => void) | undefined
 
   constructor(
     private readonly options: RedisStoreOptions,
@@ -88,32 +92,33 @@ export class RedisStore implements SharedStore {
     private readonly events: StoreEvents,
     private readonly clock: Clock,
   ) {
-    this.instance = options.instance
+    this.name = options.newInstance()
     this.writes = new WriteLine(events)
   }
 
-  async open(): Promise<void> {
-    const { clock, events, options } = this
-    const started = clock.now()
-    const { client, layout } = await openRedis(options, clock)
-    const running = this.assemble(client, layout)
-    this.running = running
-    this.writes.open(running)
-    try {
-      await running.changes.load()
-      const counts = await Promise.all(
-        running.partitions.map((_, index) => running.link.command('scard', `${layout.base(index)}sessions`)),
-      )
-      events.opened(this.kind, {
-        sessions: counts.reduce<number>((sum, count) => sum + Number(count), 0),
-        retained: running.topics.count,
-        milliseconds: clock.now() - started,
-      })
-      await running.vigil.start()
-    } catch (error) {
-      await this.close()
-      throw error
+  get instance(): string {
+    return this.name
+  }
+
+  onFenced(listener: () => void): void {
+    this.onFencedListener = listener
+  }
+
+  open(): Promise<void> {
+    this.beginning = this.begin()
+    return this.beginning
+  }
+
+  async rejoin(): Promise<void> {
+    const { running } = this
+    this.running = undefined
+    if (running !== undefined) {
+      this.abandon(running)
+      await this.writes.settled()
     }
+    if (this.closing !== undefined) throw storeClosed()
+    this.name = this.options.newInstance()
+    await this.open()
   }
 
   close(): Promise<void> {
@@ -143,9 +148,9 @@ export class RedisStore implements SharedStore {
     for (const intent of unfinished) await finishIntent(this.writes, intent)
     const key = `${layout.base(layout.partitionOf(clientId))}s:${clientId}`
     const { subscriptions, incoming } = readFields(fields, key, this.events)
-    const formerNode = former.toString()
-    const takenFrom = formerNode === '' || formerNode === this.instance ? undefined : formerNode
+    const takenFrom = this.otherNode(former)
     const handle = new RedisHandle(this.handleHost, {
+      instance: this.name,
       clientId,
       present,
       epoch,
@@ -214,9 +219,35 @@ export class RedisStore implements SharedStore {
     yield* leftWills(parts, (await this.options.livingInstances?.()) ?? new Set())
   }
 
+  async claim(clientId: string): Promise<ClientClaim> {
+    const result = await this.writes.ofClient(clientId, operations.claim(clientId))
+    const [epoch, former, willOf] = result as readonly [epoch: number, former: Buffer, willOf: Buffer]
+    return { clientId, epoch, takenFrom: this.otherNode(former), willOf: this.otherNode(willOf) }
+  }
+
+  async yield(clientId: string, epoch: number): Promise<void> {
+    await this.writes.ofClient(clientId, operations.yield(clientId, epoch))
+  }
+
+  async takeWill(clientId: string, from: string): Promise<StoredWill | undefined> {
+    const value = await takeWill(this.writes, from, clientId)
+    if (value === undefined) return undefined
+    try {
+      return decodeWill(value)
+    } catch (error) {
+      if (!(error instanceof DamagedValue)) throw error
+      this.events.entryDamaged('will', clientId, error)
+      return undefined
+    }
+  }
+
   async follow(listener: SessionChangeListener): Promise<void> {
     const { changes } = this.whenOpen()
     await changes.follow(this.options.connections, listener)
+  }
+
+  async caughtUp(): Promise<void> {
+    await this.whenOpen().changes.caughtUp()
   }
 
   async adopt(instance: string): Promise<Adopted> {
@@ -229,16 +260,60 @@ export class RedisStore implements SharedStore {
     return { writes, link, layout, events, instance }
   }
 
+  private otherNode(name: Buffer): string | undefined {
+    const node = name.toString()
+    return node === '' || node === this.name ? undefined : node
+  }
+
+  private async begin(): Promise<void> {
+    const { clock, events, options } = this
+    const started = clock.now()
+    const { client, layout } = await openRedis(options, clock)
+    const running = this.assemble(client, layout)
+    this.running = running
+    this.writes.open(running)
+    try {
+      await running.changes.load()
+      const counts = await Promise.all(
+        running.partitions.map((_, index) => running.link.command('scard', `${layout.base(index)}sessions`)),
+      )
+      events.opened(this.kind, {
+        sessions: counts.reduce<number>((sum, count) => sum + Number(count), 0),
+        retained: running.topics.count,
+        milliseconds: clock.now() - started,
+      })
+      await running.vigil.start()
+    } catch (error) {
+      this.running = undefined
+      this.abandon(running)
+      throw error
+    }
+  }
+
+  /** Lets go at once: what is under way fails, what waits is refused. */
+  private abandon({ vigil, link, changes, client, partitions }: Running): void {
+    this.writes.close()
+    vigil.stop()
+    link.end()
+    changes.stop(this.options.connections)
+    this.options.connections.end(client)
+    for (const partition of partitions) partition.abandon(link.failure ?? storeClosed())
+    this.handles.clear()
+  }
+
   private assemble(client: RedisClient, layout: Layout): Running {
     const { clock, events, limits, instance } = this
     const { connections, waitReplicas } = this.options
     const { address } = connections
-    const link = new RedisLink(client, { address, waitReplicas }, clock, events)
+    const link = new RedisLink(client, { address, waitReplicas }, clock, events, () => {
+      this.onFencedListener?.()
+    })
     const topics = new RetainedTopics(limits)
     const changes = new Changes(link, layout, topics, instance, clock, events)
     const notices = this.notices(changes, topics)
     const parts = { link, node: instance, channel: layout.channel, limits, clock, events, notices }
     return {
+      instance,
       client,
       link,
       layout,
@@ -254,25 +329,24 @@ export class RedisStore implements SharedStore {
   }
 
   private async shutDown(): Promise<void> {
+    // Nothing is let go of in the middle of its opening.
+    await this.beginning?.catch(() => {})
     const { running } = this
     if (running === undefined) return
-    const { link, partitions, client, changes, vigil } = running
+    const { link, partitions, vigil } = running
     vigil.stop()
     const drained = Promise.all(partitions.map((partition) => partition.idle()))
     const timer = this.clock.schedule(PATIENCE_MS, () => link.end())
     await drained
     timer.cancel()
     this.writes.close()
-    for (const partition of partitions) partition.abandon(storeClosed())
     try {
-      await Promise.all(partitions.map((partition) => partition.forget()))
+      // Of a node that was taken over from, it is the mark that refuses its writes.
+      if (!link.isFenced) await Promise.all(partitions.map((partition) => partition.forget()))
     } catch {
       // They go by themselves within the hour.
     }
-    link.end()
-    changes.stop(this.options.connections)
-    this.options.connections.end(client)
-    this.handles.clear()
+    this.abandon(running)
     this.running = undefined
   }
 
@@ -297,8 +371,11 @@ export class RedisStore implements SharedStore {
   }
 
   private readonly handleHost: HandleHost = {
-    write: (handle, packed, frees, done) =>
-      this.writes.add(handle.clientId, { packed, clients: [handle.clientId], frees }, done),
+    write: (handle, packed, frees, done) => {
+      const { clientId, instance } = handle
+      if (instance === this.name) this.writes.add(clientId, { packed, clients: [clientId], frees }, done)
+      else this.writes.enter().settle(() => done(sessionTaken(clientId), null))
+    },
     packEnqueue: (handle, message, delivery) =>
       this.running?.accepts.packEnqueue(handle, message, delivery) ?? Buffer.alloc(0),
     packSubscription: (subscription) => encodeSubscription(this.writer, subscription),

@@ -22,6 +22,7 @@ interface Page {
     id: Buffer,
     expiresAt: Buffer | false,
     fields: readonly Buffer[] | Buffer,
+    counters: Buffer | false,
   ])[]
 }
 
@@ -56,11 +57,11 @@ export async function* readSessions(
     } else underWay.set(page.partition, read(page.partition, page.cursor))
     const known = seen.get(page.partition) ?? new Set()
     seen.set(page.partition, known)
-    for (const [id, expiresAt, fields] of page.found) {
+    for (const [id, expiresAt, fields, counters] of page.found) {
       const clientId = id.toString()
       if (known.has(clientId)) continue
       known.add(clientId)
-      const record = recordOf(clientId, expiresAt, fields, layout, events)
+      const record = recordOf(clientId, expiresAt, fields, counters, layout, events)
       if (record !== undefined) yield record
     }
     if (page.cursor === '0') seen.delete(page.partition)
@@ -71,6 +72,7 @@ function recordOf(
   clientId: string,
   expiresAt: Buffer | false,
   fields: readonly Buffer[] | Buffer,
+  counters: Buffer | false,
   layout: Layout,
   events: StoreEvents,
 ): SessionRecord | undefined {
@@ -79,7 +81,7 @@ function recordOf(
     events.entryDamaged('session', key, new DamagedValue(fields.toString()))
     return undefined
   }
-  const { interval, node, subscriptions } = readFields(fields, key, events)
+  const { interval, subscriptions } = readFields(fields, key, events)
   // Discarded between the two looks of the script at the partition.
   if (fields.length === 0) return undefined
   if (interval === undefined) {
@@ -91,11 +93,12 @@ function recordOf(
     subscriptions,
     expiryInterval: interval,
     expiresAt: expiresAt === false ? undefined : Number(expiresAt.toString()),
-    openOn: node === '' ? undefined : node,
+    // Behind the numbers, see `lua/queues.ts`.
+    openOn: counters === false ? undefined : /^(?:\d+ ){5}(\S+)$/.exec(counters.toString())?.[1],
   }
 }
 
-/** The fields of a session that a node needs: its subscriptions, QoS 2 identifiers, interval and owner. */
+/** The fields of a session that a node needs: its subscriptions, QoS 2 identifiers and interval. */
 export function readFields(
   fields: readonly Unpacked[],
   key: string,
@@ -104,12 +107,10 @@ export function readFields(
   readonly subscriptions: readonly Subscription[]
   readonly incoming: readonly number[]
   readonly interval: number | undefined
-  readonly node: string
 } {
   const subscriptions: Subscription[] = []
   const incoming: number[] = []
   let interval: number | undefined
-  let node = ''
   for (let i = 0; i + 1 < fields.length; i += 2) {
     const name = textOf(fields[i])
     const value = fields[i + 1]
@@ -122,9 +123,8 @@ export function readFields(
       }
     } else if (name.startsWith('p:')) incoming.push(Number(name.slice(2)))
     else if (name === 'interval') interval = numberOf(textOf(value))
-    else if (name === 'node') node = textOf(value)
   }
-  return { subscriptions, incoming, interval, node }
+  return { subscriptions, incoming, interval }
 }
 
 function numberOf(text: string): number | undefined {

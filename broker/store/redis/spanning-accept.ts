@@ -10,6 +10,14 @@ export interface AcceptPlan {
   readonly recipients: readonly (string | Buffer)[]
   readonly change: RetainedChange | false
   readonly incoming: Incoming | false
+  /** Client id of the will that the message is. */
+  readonly will: string | false
+}
+
+/** What came of the queuing: sequence numbers and owners, as `AcceptDone` has them. */
+export interface Queued {
+  readonly sequences: readonly (number | undefined)[]
+  readonly owners: readonly (string | undefined)[] | undefined
 }
 
 /** The share of one partition. */
@@ -29,7 +37,8 @@ export interface SpanningHost {
 /**
  * An accept that concerns several partitions of a Cluster, which no script can write together:
  *
- * 1. its intent is written where the publisher's session is (or by its uid), the QoS 2 identifier with it;
+ * 1. its intent is written where the publisher's session is, the QoS 2 identifier with it; where its will was, which is
+ *    removed with it; or by its uid;
  * 2. each partition queues its share, once, however often it is asked for;
  * 3. the publisher is answered, and the intent removed.
  *
@@ -40,16 +49,12 @@ export interface SpanningHost {
 export function acceptSpanning(
   host: SpanningHost,
   plan: AcceptPlan,
-  done: (
-    error: GatewayError | undefined,
-    failure: string | undefined,
-    sequences: readonly (number | undefined)[],
-  ) => void,
+  done: (error: GatewayError | undefined, failure: string | undefined, queued: Queued) => void,
 ): void {
   const uid = plan.message[0]
-  const home = plan.incoming === false ? host.partitionOf(uid) : host.partitionOf(plan.incoming[0])
+  const home = homeOf(host, plan)
   const shares = split(host, plan)
-  const sequences = Array.from<number | undefined>({ length: plan.recipients.length / 2 })
+  const places = new Places(plan.recipients.length / 2)
   let refused: GatewayError | undefined
   let failure: string | undefined
   let intended = false
@@ -57,13 +62,13 @@ export function acceptSpanning(
 
   const shareDone = (): void => {
     if (--missing > 0) return
-    done(refused, failure, sequences)
+    done(refused, failure, places)
     if (refused === undefined && intended) forgetIntent(host, plan, home, [...shares.keys()])
   }
   const enlists: (readonly [Partition, Operation])[] = []
   // The intent stands before its shares in every line.
   host.partition(home).add({
-    packed: operations.intend(uid, encodePlan(plan), plan.incoming),
+    packed: operations.intend(uid, encodePlan(plan), plan.incoming, plan.will),
     clients: [],
     ready: true,
     done(error, result) {
@@ -86,7 +91,7 @@ export function acceptSpanning(
       done(error, result) {
         refused ??= error
         failure ??= errorIn(result)
-        place(sequences, share.places, result)
+        places.fill(share.places, queuedOf(result))
         shareDone()
       },
     }
@@ -98,8 +103,7 @@ export function acceptSpanning(
 /** Does again what an intent asks for. Resolves when it is done; rejects when Redis is not to be written to. */
 export function finishIntent(host: SpanningHost, intent: Buffer): Promise<void> {
   const plan = decodePlan(intent)
-  const home =
-    plan.incoming === false ? host.partitionOf(plan.message[0]) : host.partitionOf(plan.incoming[0])
+  const home = homeOf(host, plan)
   const shares = [...split(host, plan)].map(
     ([index, share]) =>
       new Promise<void>((resolve, reject) => {
@@ -171,22 +175,55 @@ function split(host: SpanningHost, { recipients, change }: AcceptPlan): Readonly
   return shares
 }
 
-function place(sequences: (number | undefined)[], places: readonly number[], result: Unpacked): void {
-  if (!Array.isArray(result)) return
-  for (const [i, sequence] of (result as readonly Unpacked[]).entries())
-    if (typeof sequence === 'number') sequences[places[i] ?? 0] = sequence
+/** Where the intent of an accept is. */
+function homeOf(host: SpanningHost, { message, incoming, will }: AcceptPlan): number {
+  if (incoming !== false) return host.partitionOf(incoming[0])
+  return host.partitionOf(will === false ? message[0] : will)
 }
 
-function encodePlan({ message, recipients, change, incoming }: AcceptPlan): Buffer {
-  return pack([message, recipients, change, incoming])
+/** What the shares came to, in the order of the call. */
+class Places implements Queued {
+  readonly sequences: (number | undefined)[]
+  owners: (string | undefined)[] | undefined
+
+  constructor(private readonly length: number) {
+    this.sequences = Array.from({ length })
+  }
+
+  fill(places: readonly number[], { sequences, owners }: Queued): void {
+    for (const [i, sequence] of sequences.entries()) this.sequences[places[i] ?? 0] = sequence
+    if (owners === undefined) return
+    this.owners ??= Array.from({ length: this.length })
+    for (const [i, owner] of owners.entries()) this.owners[places[i] ?? 0] = owner
+  }
+}
+
+export const NOTHING_QUEUED: Queued = { sequences: [], owners: undefined }
+
+/** What `accept` and `enlist` of the script return. */
+export function queuedOf(result: Unpacked): Queued {
+  if (!Array.isArray(result)) return NOTHING_QUEUED
+  const [numbers, owned] = result as [readonly Unpacked[], false | OwnersFound]
+  const sequences = numbers.map((sequence) => (typeof sequence === 'number' ? sequence : undefined))
+  if (owned === false) return { sequences, owners: undefined }
+  const names = owned[0].map(String)
+  return { sequences, owners: owned[1].map((place) => names[place - 1]) }
+}
+
+/** The names of the owners, and for each receiver the place of one of them, from 1; 0: nobody elsewhere. */
+type OwnersFound = readonly [names: readonly Buffer[], places: readonly number[]]
+
+function encodePlan({ message, recipients, change, incoming, will }: AcceptPlan): Buffer {
+  return pack([message, recipients, change, incoming, will])
 }
 
 function decodePlan(bytes: Buffer): AcceptPlan {
-  const [message, recipients, change, incoming] = unpack(bytes) as [
+  const [message, recipients, change, incoming, will] = unpack(bytes) as [
     [Buffer, Buffer, number, number | false, number | false],
     Buffer[],
     [Buffer, Buffer | false, number, number | false] | false,
     [Buffer, number, number] | false,
+    Buffer | false,
   ]
   const [uid, body, size, expiresAt, lifetime] = message
   return {
@@ -194,6 +231,7 @@ function decodePlan(bytes: Buffer): AcceptPlan {
     recipients,
     change: change === false ? false : [change[0].toString(), change[1], change[2], change[3]],
     incoming: incoming === false ? false : [incoming[0].toString(), incoming[1], incoming[2]],
+    will: will === false ? false : will.toString(),
   }
 }
 

@@ -176,10 +176,15 @@ export function openableStore(
   const config = servers.length > 1 ? clusterConfig(servers, fields) : redisConfig(first?.port ?? 0, fields)
   const connections = new RedisConnections(config, { redisLost: () => {}, redisBack: () => {} })
   const { keyPrefix, waitReplicas } = config
-  const instance = `node${++instances}`
   const connectTimeoutMs = config.connectTimeoutSeconds * 1_000
   const events = new RecordedEvents()
-  const options = { connections, keyPrefix, waitReplicas, connectTimeoutMs, instance }
+  const options = {
+    connections,
+    keyPrefix,
+    waitReplicas,
+    connectTimeoutMs,
+    newInstance: () => `node${++instances}`,
+  }
   return {
     store: new RedisStore(options, limits, events, clock),
     events,

@@ -26,6 +26,7 @@ local S, C, Q, M = base .. 's:', base .. 'c:', base .. 'q:', base .. 'm:'
 local META, SESSIONS, EXPIRY, OPEN = base .. 'meta', base .. 'sessions', base .. 'expiry', base .. 'open:'
 local RETAINED, TOPICS, WILLS = base .. 'retained', base .. 'topics', base .. 'wills'
 local LOG, INTENTS, MARK = base .. 'log', base .. 'i:', base .. 'u:'
+local CLAIMS, CLAIMED = base .. 'claims', base .. 'ids:'
 
 local function int(value)
   return string.format('%.0f', value)
@@ -40,6 +41,11 @@ if last == 'fenced' then return redis.error_reply('FENCED') end
 if last then
   local cut = string.find(last, ' ', 1, true)
   if string.sub(last, 1, cut - 1) == int(number) then return string.sub(last, cut + 1) end
+end
+
+local function hasWill(id)
+  local will = redis.call('HGET', WILLS, id)
+  return will and string.sub(will, 1, #node + 1) == node .. ' '
 end
 
 local heads, damaged, dropped, expired, logged = {}, {}, {}, {}, {}

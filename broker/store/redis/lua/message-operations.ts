@@ -3,7 +3,7 @@ export const MESSAGE_OPERATIONS = `
 function run.enqueue(op)
   local h = owned(op[2], op[3])
   if not h then return TAKEN end
-  return pushAll(op[4], { h.id, op[5] })[1]
+  return (pushAll(op[4], { h.id, op[5] }))[1]
 end
 
 function run.settle(op)
@@ -48,12 +48,22 @@ function run.purge(op)
   return count
 end
 
+-- Where the message comes from may be gone: the session of a QoS 2 publish, or the will that it is.
+local function isLost(incoming, will)
+  return incoming and not owned(incoming[1], incoming[2]) or will and not hasWill(will)
+end
+
+function run.origin(op)
+  return isLost(op[2], op[3]) and TAKEN or 0
+end
+
 function run.accept(op)
-  local incoming, change = op[5], op[4]
-  if incoming and not owned(incoming[1], incoming[2]) then return TAKEN end
+  local change, incoming, will = op[4], op[5], op[6]
+  if isLost(incoming, will) then return TAKEN end
   if change then retain(change[1], change[2], change[3], change[4]) end
   if incoming then redis.call('HSET', S .. incoming[1], 'p:' .. incoming[3], '') end
-  return pushAll(op[2], op[3])
+  if will then redis.call('HDEL', WILLS, will) end
+  return { pushAll(op[2], op[3]) }
 end
 
 function run.unretain(op)
@@ -64,11 +74,10 @@ end
 
 -- The first step of an accept that spans partitions.
 function run.intend(op)
-  local uid, incoming = op[2], op[4]
-  if incoming then
-    if not owned(incoming[1], incoming[2]) then return TAKEN end
-    redis.call('HSET', S .. incoming[1], 'p:' .. incoming[3], node .. ' ' .. uid)
-  end
+  local uid, incoming, will = op[2], op[4], op[5]
+  if isLost(incoming, will) then return TAKEN end
+  if incoming then redis.call('HSET', S .. incoming[1], 'p:' .. incoming[3], node .. ' ' .. uid) end
+  if will then redis.call('HDEL', WILLS, will) end
   redis.call('HSET', INTENTS .. node, uid, op[3])
   return 0
 end
@@ -80,9 +89,9 @@ function run.enlist(op)
   local known = redis.call('GET', mark)
   if known then return cmsgpack.unpack(known) end
   if change then retain(change[1], change[2], change[3], change[4]) end
-  local sequences = pushAll(message, op[3])
-  redis.call('SET', mark, cmsgpack.pack(sequences), 'PX', 600000)
-  return sequences
+  local queued = { pushAll(message, op[3]) }
+  redis.call('SET', mark, cmsgpack.pack(queued), 'PX', 600000)
+  return queued
 end
 
 -- The third. True: the accept was still in the hands of this node.

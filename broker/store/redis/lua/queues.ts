@@ -5,8 +5,8 @@ local function inChunks(items, task)
   for from = 1, #items, 1000 do task(unpack(items, from, math.min(from + 999, #items))) end
 end
 
--- The counters of a session: epoch of its owner, epoch it was made in, last sequence, entries, payload bytes. They are a
--- key of their own, so that those of all sessions of a batch are read by one command, and written by one at its end:
+-- The counters of a session: epoch of its owner, epoch it was made in, last sequence, entries, payload bytes, and behind
+-- them the node that has it open. They are a key of their own, so that those of all sessions of a batch are read by one command, and written by one at its end:
 -- what is left to do for each receiver of a message is to add to its queue.
 local counters = {}
 for _, id in ipairs(batch[8]) do counters[#counters + 1] = C .. id end
@@ -30,24 +30,20 @@ local function head(id)
     heads[id] = false
     return false
   end
-  local epoch, born, last, count, bytes = match(text, '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
+  local epoch, born, last, count, bytes, owner = match(text, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%S*)$')
   if not epoch then error('the counters of the session cannot be read', 0) end
   h = { id = id, epoch = tonumber(epoch), born = tonumber(born), last = tonumber(last), count = tonumber(count),
-    bytes = tonumber(bytes) }
+    bytes = tonumber(bytes), node = owner }
   heads[id] = h
   return h
 end
 
 local function textOf(h)
-  return h.epoch .. ' ' .. h.born .. ' ' .. h.last .. ' ' .. h.count .. ' ' .. h.bytes
+  return h.epoch .. ' ' .. h.born .. ' ' .. h.last .. ' ' .. h.count .. ' ' .. h.bytes .. ' ' .. h.node
 end
 
 -- Written at the end of the batch, in one command each: bodies, then counters; then what is not needed any more goes.
 local writes, gone = {}, {}
-
-local function nodeOf(id)
-  return call('HGET', S .. id, 'node') or ''
-end
 
 local function owned(id, epoch)
   local h = head(id)
@@ -158,13 +154,31 @@ local function putBody(uid, bytes, lifetime, entries)
   end
 end
 
--- Queues one message for many. Returns the sequence numbers; false where there is no session or no room.
+-- Who has the sessions open that a message was queued for: names once each, and for each receiver the place of one of
+-- them, 0: nobody elsewhere.
+local function noteOwner(owners, place, id)
+  local owner = heads[id].node
+  if owner == '' or owner == node then return owners end
+  owners = owners or { names = {}, places = {} }
+  for i, name in ipairs(owners.names) do
+    if name == owner then
+      owners.places[place] = i
+      return owners
+    end
+  end
+  owners.names[#owners.names + 1] = owner
+  owners.places[place] = #owners.names
+  return owners
+end
+
+-- Queues one message for many. Returns the sequence numbers, false where there is no session or no room; and, where
+-- others have some of them open, who.
 local function pushAll(message, recipients)
   local uid, bytes, size, expiry, lifetime = message[1], message[2], message[3], message[4], message[5]
   local shared = #recipients > 2
   local body = (shared and '*' or '=') .. uid
   local middle = ' ' .. size .. ' ' .. (expiry or '-') .. ' ' .. body .. ' '
-  local sequences, entries = {}, 0
+  local sequences, entries, owners = {}, 0, nil
   for i = 1, #recipients, 2 do
     local id = recipients[i]
     local ok, sequence = pcall(pushTo, id, size, middle, recipients[i + 1])
@@ -173,11 +187,16 @@ local function pushAll(message, recipients)
       damaged[#damaged + 1] = { 'session', S .. id, text(sequence) }
       sequence = false
     end
-    if sequence then entries = entries + 1 end
     sequences[#sequences + 1] = sequence
+    if sequence then
+      entries = entries + 1
+      owners = noteOwner(owners, #sequences, id)
+    end
   end
   if entries > 0 then putBody(uid, bytes, lifetime, shared and entries) end
-  return sequences
+  if not owners then return sequences, false end
+  for i = 1, #sequences do owners.places[i] = owners.places[i] or 0 end
+  return sequences, { owners.names, owners.places }
 end
 
 local function discard(id)
@@ -188,8 +207,9 @@ local function discard(id)
       if sequence then dropBody(body) end
     end
   end
-  local owner = redis.pcall('HGET', S .. id, 'node')
-  if type(owner) == 'string' and owner ~= '' then redis.call('SREM', OPEN .. owner, id) end
+  local ok, h = pcall(head, id)
+  local owner = ok and h and h.node or node
+  if owner ~= '' then redis.call('SREM', OPEN .. owner, id) end
   redis.call('DEL', S .. id, C .. id, Q .. id)
   redis.call('SREM', SESSIONS, id)
   redis.call('ZREM', EXPIRY, id)

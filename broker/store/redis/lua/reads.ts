@@ -38,8 +38,8 @@ end
 
 /**
  * A page of the sessions of a partition. KEYS[1]: the set of client ids. ARGV: what the keys begin with, cursor,
- * about how many. Returns the next cursor and, for each, client id, time of expiry or false, and all fields or
- * the error they are read with.
+ * about how many. Returns the next cursor and, for each, client id, time of expiry or false, all fields or the error
+ * they are read with, and its counters.
  */
 export const READ_SESSIONS = `
 local page = redis.call('SSCAN', KEYS[1], ARGV[2], 'COUNT', ARGV[3])
@@ -47,7 +47,8 @@ local found = {}
 for i, id in ipairs(page[2]) do
   local fields = redis.pcall('HGETALL', ARGV[1] .. 's:' .. id)
   if fields.err then fields = fields.err end
-  found[i] = { id, redis.call('ZSCORE', ARGV[1] .. 'expiry', id), fields }
+  local counters = redis.pcall('GET', ARGV[1] .. 'c:' .. id)
+  found[i] = { id, redis.call('ZSCORE', ARGV[1] .. 'expiry', id), fields, type(counters) == 'string' and counters }
 end
 return cmsgpack.pack({ page[1], found })
 `

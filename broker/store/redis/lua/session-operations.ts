@@ -3,20 +3,55 @@ export const SESSION_OPERATIONS = `
 local TAKEN = { err = 'TAKEN' }
 local run = {}
 
+-- A connection of the client is on another node: what this one still does for it comes too late.
+local function isForeign(id)
+  local claim = redis.call('HGET', CLAIMS, id)
+  return claim and match(claim, ' (.*)$') ~= node
+end
+
+-- Every connection claims its client id, whether or not it has a session here.
+function run.claim(op)
+  local id = op[2]
+  local former = match(redis.call('HGET', CLAIMS, id) or '', ' (.*)$') or ''
+  local epoch = redis.call('HINCRBY', META, 'epoch', 1)
+  redis.call('HSET', CLAIMS, id, int(epoch) .. ' ' .. node)
+  if former ~= node then
+    if former ~= '' then redis.call('SREM', CLAIMED .. former, id) end
+    redis.call('SADD', CLAIMED .. node, id)
+  end
+  local willOf = match(redis.call('HGET', WILLS, id) or '', '^(%S+) ') or ''
+  return { epoch, former, willOf }
+end
+
+function run.yield(op)
+  if redis.call('HGET', CLAIMS, op[2]) ~= int(op[3]) .. ' ' .. node then return 0 end
+  redis.call('HDEL', CLAIMS, op[2])
+  redis.call('SREM', CLAIMED .. node, op[2])
+  return 0
+end
+
+-- Whether other nodes have to know that the session is online: it is a member of a share group.
+local function isShared(fields)
+  for i = 1, #fields, 2 do
+    if string.sub(fields[i], 1, 9) == 's:$share/' then return true end
+  end
+  return false
+end
+
 function run.open(op)
   local id, clean, interval, evenExpired = op[2], op[3], op[4], op[5]
+  if isForeign(id) then return TAKEN end
   local ok, h = pcall(head, id)
   if not ok then
     damaged[#damaged + 1] = { 'session', S .. id, text(h) }
     h, clean = true, true
   end
-  local former = ''
+  local former, fields = '', {}
   if h and h ~= true then
-    local readable, owner = pcall(nodeOf, id)
-    if readable then
-      former = owner
-    else
-      damaged[#damaged + 1] = { 'session', S .. id, text(owner) }
+    former = h.node
+    fields = redis.pcall('HGETALL', S .. id)
+    if fields.err then
+      damaged[#damaged + 1] = { 'session', S .. id, text(fields) }
       clean = true
     end
   end
@@ -28,24 +63,25 @@ function run.open(op)
   local epoch = redis.call('HINCRBY', META, 'epoch', 1)
   if not h then
     redis.call('DEL', S .. id, Q .. id)
-    redis.call('HSET', S .. id, 'node', node, 'born', epoch, 'interval', interval)
-    redis.call('SET', C .. id, textOf({ epoch = epoch, born = epoch, last = 0, count = 0, bytes = 0 }))
+    redis.call('HSET', S .. id, 'born', epoch, 'interval', interval)
+    redis.call('SET', C .. id, textOf({ epoch = epoch, born = epoch, last = 0, count = 0, bytes = 0, node = node }))
     redis.call('SADD', SESSIONS, id)
     redis.call('SADD', OPEN .. node, id)
     heads[id], counters[id] = nil, nil
     return { false, epoch, epoch, {}, former, {}, 0, 0, 0 }
   end
-  redis.call('HSET', S .. id, 'node', node, 'interval', interval)
+  redis.call('HSET', S .. id, 'interval', interval)
   if former ~= node then
     if former ~= '' then redis.call('SREM', OPEN .. former, id) end
     redis.call('SADD', OPEN .. node, id)
+    if isShared(fields) then announce({ node, 'opened', id }) end
   end
   redis.call('ZREM', EXPIRY, id)
   redis.call('HDEL', S .. id, 'claimed')
   -- What the counters say of the queue is not taken on trust for ever.
-  h.epoch, h.count = epoch, redis.call('ZCARD', Q .. id)
+  h.epoch, h.node, h.count = epoch, node, redis.call('ZCARD', Q .. id)
   h.dirty = true
-  local fields, unfinished = redis.call('HGETALL', S .. id), {}
+  local unfinished = {}
   for i = 1, #fields, 2 do
     -- A QoS 2 publish whose accept was under way names the accept: it is finished before the session is used.
     if string.sub(fields[i], 1, 2) == 'p:' and fields[i + 1] ~= '' then
@@ -64,7 +100,11 @@ end
 
 function run.discard(op)
   local id, onlyExpired = op[2], op[3]
-  if onlyExpired and not expiredAt(id) then return false end
+  if onlyExpired then
+    if not expiredAt(id) then return false end
+  elseif isForeign(id) then
+    return false
+  end
   if redis.call('EXISTS', S .. id) == 0 then return false end
   discard(id)
   announce({ node, 'ended', id })
@@ -98,8 +138,9 @@ end
 function run.close(op)
   local h = owned(op[2], op[3])
   if not h then return TAKEN end
-  redis.call('HSET', S .. h.id, 'node', '')
+  h.node, h.dirty = '', true
   redis.call('SREM', OPEN .. node, h.id)
+  if op[5] then announce({ node, 'closed', h.id }) end
   if op[4] then redis.call('ZADD', EXPIRY, op[4], h.id) else redis.call('ZREM', EXPIRY, h.id) end
   return 0
 end
