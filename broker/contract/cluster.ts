@@ -114,3 +114,32 @@ export interface Interest {
    */
   settled(): Promise<void>
 }
+
+/**
+ * The Redis of the configuration as the parts between nodes use it; `store/redis` makes the connections. Keys begin
+ * with `keyPrefix`; what is used together by one script has one hash tag.
+ */
+export interface RedisPort {
+  readonly keyPrefix: string
+  /** A connection of one's own, for commands that block or have to be cut off alone. `name` is seen in `CLIENT LIST`. */
+  open(name: string, options?: { readonly blocking?: boolean }): RedisCommands
+}
+
+/**
+ * One connection; it reconnects by itself until it is closed. Nothing waits inside: without a connection a command
+ * rejects at once, as it does when Redis refuses it or, unless `blocking`, does not answer in time.
+ */
+export interface RedisCommands {
+  readonly connected: boolean
+  /** The name in lower case; text of the reply comes as bytes. On a Cluster it goes to the master of its first key. */
+  command(name: string, ...args: readonly RedisArgument[]): Promise<RedisReply>
+  /** Runs a script (loaded once) on the master that holds `key`, which is its KEYS[1]. */
+  script(source: string, key: string, ...args: readonly RedisArgument[]): Promise<RedisReply>
+  /** Calls back whenever the connection is usable again, until it is closed. */
+  onReady(listener: () => void): void
+  /** What is under way rejects. */
+  close(): void
+}
+
+export type RedisArgument = string | Buffer | number
+export type RedisReply = Buffer | number | null | readonly RedisReply[]

@@ -1,11 +1,9 @@
 import { createHash } from 'node:crypto'
+import type { RedisArgument, RedisReply } from '../../contract/cluster.js'
 import type { Clock } from '../../contract/clock.js'
 import { GatewayError } from '../../contract/errors.js'
 import type { StoreEvents } from '../../contract/events.js'
 import type { RedisClient } from './connection.js'
-
-/** What `callBuffer` gives back: text as bytes. */
-export type Reply = Buffer | number | null | readonly Reply[]
 
 export interface Script {
   readonly source: string
@@ -14,6 +12,21 @@ export interface Script {
 
 export function script(source: string): Script {
   return { source, sha: createHash('sha1').update(source).digest('hex') }
+}
+
+/** Runs a script on the master that holds `key`. */
+export async function runScript(
+  client: RedisClient,
+  { source, sha }: Script,
+  key: string,
+  args: readonly RedisArgument[],
+): Promise<RedisReply> {
+  try {
+    return (await client.callBuffer('evalsha', sha, 1, key, ...args)) as RedisReply
+  } catch (error) {
+    if (!isReply(error, 'NOSCRIPT')) throw error
+    return (await client.callBuffer('eval', source, 1, key, ...args)) as RedisReply
+  }
 }
 
 /** Pause before a command that failed is sent again, milliseconds. */
@@ -57,25 +70,16 @@ export class RedisLink {
   }
 
   /** Runs a script on the master that holds `key`. */
-  async run(
-    { source, sha }: Script,
-    key: string,
-    ...args: readonly (string | Buffer | number)[]
-  ): Promise<Reply> {
-    try {
-      return (await this.client.callBuffer('evalsha', sha, 1, key, ...args)) as Reply
-    } catch (error) {
-      if (!isReply(error, 'NOSCRIPT')) throw error
-      return (await this.client.callBuffer('eval', source, 1, key, ...args)) as Reply
-    }
+  run(called: Script, key: string, ...args: readonly RedisArgument[]): Promise<RedisReply> {
+    return runScript(this.client, called, key, args)
   }
 
-  async command(name: string, ...args: readonly (string | Buffer | number)[]): Promise<Reply> {
-    return (await this.client.callBuffer(name, ...args)) as Reply
+  async command(name: string, ...args: readonly RedisArgument[]): Promise<RedisReply> {
+    return (await this.client.callBuffer(name, ...args)) as RedisReply
   }
 
   /** Runs a script that writes, and waits for the replicas of the configuration. */
-  async write(write: Script, key: string, ...args: readonly (string | Buffer | number)[]): Promise<Reply> {
+  async write(write: Script, key: string, ...args: readonly RedisArgument[]): Promise<RedisReply> {
     const { waitReplicas } = this.options
     if (waitReplicas === 0) return this.run(write, key, ...args)
     // One pipeline: on a Cluster that is what keeps WAIT on the connection of the write.
@@ -95,7 +99,7 @@ export class RedisLink {
     }
     const replicas = Number(waited?.[1] ?? 0)
     if (replicas < waitReplicas) throw new ReplicasMissing(`${replicas} of ${waitReplicas} replicas have it`)
-    return ran?.[1] as Reply
+    return ran?.[1] as RedisReply
   }
 
   /** Something was answered: Redis is there. Whether it can be written to is another matter. */
