@@ -458,6 +458,26 @@ export const configSchema = z.strictObject({
         .describe(
           'Seconds for connections to be told and for writes to finish; what is left is ended by force.',
         ),
+      noticeSeconds: z
+        .number()
+        .min(0)
+        .max(600)
+        .default(0)
+        .describe(
+          'Seconds from `/readyz` saying no to the first client that is refused or asked to leave: time for load balancers to notice.',
+        ),
+      clientsPerSecond: z
+        .int()
+        .min(1)
+        .max(1_000_000)
+        .default(1_000)
+        .describe('Clients asked to leave a second: others are not stormed by all of them at once.'),
+      drainSeconds: seconds
+        .max(86_400)
+        .default(20)
+        .describe(
+          'Seconds in which all clients have been asked to leave; where `clientsPerSecond` is too slow for that they leave at a higher pace.',
+        ),
     })
     .prefault({})
     .describe('The end of the process.'),

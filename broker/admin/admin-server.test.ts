@@ -1,5 +1,6 @@
 import { connect, createServer } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
+import type { Drainable, DrainStatus } from '../contract/drain.js'
 import { AdminServer, type AdminTelemetry, type ServiceReadiness } from './admin-server.js'
 
 const logged: string[] = []
@@ -9,17 +10,27 @@ const telemetry: AdminTelemetry = {
   log: () => log,
 }
 
+const serving: DrainStatus = { phase: 'serving', clients: 3, clientsAtStart: 0, seconds: 0 }
+let drains = 0
+const drain: Drainable = {
+  begin: () => {
+    drains++
+  },
+  status: () => (drains === 0 ? serving : { ...serving, phase: 'leaving', clientsAtStart: 3 }),
+}
+
 let running: AdminServer[] = []
 afterEach(async () => {
   await Promise.all(running.map((server) => server.stop()))
   running = []
   logged.length = 0
+  drains = 0
 })
 
 async function started(more: Partial<AdminTelemetry> = {}, services: readonly ServiceReadiness[] = []) {
   const server = new AdminServer(
     { enabled: true, host: '127.0.0.1', port: 0 },
-    { telemetry: { ...telemetry, ...more }, readiness: () => services },
+    { telemetry: { ...telemetry, ...more }, readiness: () => services, drain },
   )
   running.push(server)
   await server.start()
@@ -142,7 +153,7 @@ describe('the admin listener', () => {
     const port = typeof address === 'object' && address !== null ? address.port : 0
     const server = new AdminServer(
       { enabled: true, host: '127.0.0.1', port },
-      { telemetry, readiness: () => [] },
+      { telemetry, readiness: () => [], drain },
     )
     await expect(server.start()).rejects.toMatchObject({
       code: 'ADDRESS_IN_USE',
@@ -156,7 +167,7 @@ describe('the admin listener', () => {
   it("says so when the address is not this machine's", async () => {
     const server = new AdminServer(
       { enabled: true, host: '192.0.2.1', port: 0 },
-      { telemetry, readiness: () => [] },
+      { telemetry, readiness: () => [], drain },
     )
     await expect(server.start()).rejects.toMatchObject({ code: 'ADDRESS_UNAVAILABLE' })
   })
@@ -177,7 +188,27 @@ describe('the admin listener', () => {
     await expect(fetch(`${base}/healthz`)).rejects.toThrow()
     await new AdminServer(
       { enabled: true, host: '127.0.0.1', port: 0 },
-      { telemetry, readiness: () => [] },
+      { telemetry, readiness: () => [], drain },
     ).stop()
+  })
+})
+
+describe('a drain', () => {
+  it('is begun from this machine, and looked at', async () => {
+    const { get } = await started()
+    expect(await (await get('/api/v1/drain')).json()).toEqual(serving)
+    const begun = await get('/api/v1/drain', { method: 'POST' })
+    expect([begun.status, await begun.json()]).toEqual([
+      202,
+      { ...serving, phase: 'leaving', clientsAtStart: 3 },
+    ])
+    expect(drains).toBe(1)
+  })
+
+  it('is not begun by a page in a browser', async () => {
+    const { get } = await started()
+    const headers = { origin: 'https://example.com' }
+    expect((await get('/api/v1/drain', { method: 'POST', headers })).status).toBe(403)
+    expect(drains).toBe(0)
   })
 })

@@ -2,14 +2,16 @@ import { fastify, type FastifyInstance, type FastifyReply } from 'fastify'
 import { STATUS_CODES } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Config } from '../../config/schema.js'
+import type { Drainable } from '../contract/drain.js'
 import { GatewayError } from '../contract/errors.js'
-import { isLoopbackName } from '../contract/loopback.js'
+import { isLoopbackAddress, isLoopbackName } from '../contract/loopback.js'
 import type { Readiness, Service } from '../contract/service.js'
 
 export interface AdminOptions {
   readonly telemetry: AdminTelemetry
   /** Every service that has something to say about its readiness. */
   readonly readiness: () => readonly ServiceReadiness[]
+  readonly drain: Drainable
 }
 
 export interface ServiceReadiness {
@@ -24,8 +26,8 @@ export interface AdminTelemetry {
 }
 
 /**
- * `/healthz` (the process answers), `/readyz` (all services are ready) and `/metrics`, on an address of their own. Errors
- * are problem documents (RFC 9457).
+ * `/healthz` (the process answers), `/readyz` (all services are ready), `/metrics` and `/api/v1`, on an address of their
+ * own. Errors are problem documents (RFC 9457). What changes something is for programs on this machine alone.
  *
  * Bound, so that whoever reaches it cannot take memory or descriptors from MQTT: connections, requests that one
  * connection may pipeline (20,000 unread ones for `/metrics` cost 340 MB), and the time for a request.
@@ -109,6 +111,14 @@ export class AdminServer implements Service {
       const { contentType, text } = await this.options.telemetry.scrape()
       return reply.type(contentType).send(text)
     })
+    server.get('/api/v1/drain', () => this.options.drain.status())
+    server.post('/api/v1/drain', (request, reply) => {
+      // Browsers send Origin with every POST: no page may drain the gateway of whoever looks at it.
+      const local = isLoopbackAddress(normalized(request.socket.remoteAddress))
+      if (!local || request.headers.origin !== undefined) return problem(reply, 403)
+      this.options.drain.begin()
+      return reply.code(202).send(this.options.drain.status())
+    })
     server.setNotFoundHandler((request, reply) => {
       const [path = ''] = request.url.split('?', 1)
       if (!server.hasRoute({ method: 'GET', url: path })) return problem(reply, 404)
@@ -134,6 +144,11 @@ function problem(reply: FastifyReply, status: number): FastifyReply {
     .code(status)
     .type('application/problem+json')
     .send(JSON.stringify({ type: 'about:blank', status, title: STATUS_CODES[status] ?? 'Error' }))
+}
+
+/** `::ffff:127.0.0.1` is how a dual-stack socket reports an IPv4 peer. */
+function normalized(address = ''): string {
+  return address.replace(/^::ffff:/, '')
 }
 
 function statusOf(error: unknown): number {

@@ -18,6 +18,7 @@ import { SysTree } from '../telemetry/sys-tree.js'
 import { Telemetry } from '../telemetry/telemetry.js'
 import { Listener, type ListenerAddress } from '../transport/listener.js'
 import { createBridges } from './bridges.js'
+import { Drain } from './drain.js'
 import { PACKAGE_VERSION } from './package.js'
 import { ServiceStack, step } from './services.js'
 import { createStores } from './stores.js'
@@ -36,7 +37,12 @@ export interface GatewayOptions {
 export interface Gateway {
   /** Resolves when every listener is open; rejects with a `GatewayError`, and nothing is left running. */
   start(): Promise<void>
-  /** Tells clients, writes what is under way, closes everything. Idempotent. */
+  /**
+   * Takes no more clients, and asks those that there are to leave, at the pace of `shutdown`; the gateway goes on
+   * otherwise. Resolves when all have left, or when their time is over. Idempotent.
+   */
+  drain(): Promise<void>
+  /** Drains, writes what is under way, closes everything. Idempotent. */
   stop(): Promise<void>
   /** The Aedes broker: its documented hooks, events, `publish` and `subscribe`. Set hooks before `start`. */
   readonly broker: Aedes
@@ -117,8 +123,21 @@ export async function buildGateway(config: Config, options: GatewayOptions = {})
     retainedMessages: () => store.retainedCount,
   })
 
+  const drain = new Drain({
+    listeners,
+    bridges,
+    sessions,
+    settings: config.shutdown,
+    elsewhere: () => store.kind === 'redis',
+    clock,
+    log,
+  })
   const admin = config.admin.enabled
-    ? new AdminServer(config.admin, { telemetry, readiness: () => stack.readiness() })
+    ? new AdminServer(config.admin, {
+        telemetry,
+        readiness: () => [...stack.readiness(), ...drain.readiness()],
+        drain,
+      })
     : undefined
   const stack: ServiceStack = new ServiceStack(
     [
@@ -161,7 +180,12 @@ export async function buildGateway(config: Config, options: GatewayOptions = {})
       await stack.start()
       log.info('ready')
     },
-    stop: () => stack.stop(),
+    drain: () => (stack.running ? drain.run() : Promise.resolve()),
+    async stop() {
+      // What has not been started has nobody to say goodbye to.
+      if (stack.running) await drain.run()
+      await stack.stop()
+    },
     get addresses() {
       return new Map(listeners.map((listener) => [listener.name, listener.address()]))
     },

@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander'
 import { bridgesCommand } from './commands/bridges.js'
 import { checkConfigCommand } from './commands/check-config.js'
 import { demoCommand } from './commands/demo.js'
+import { drainCommand } from './commands/drain.js'
 import { keysCommand } from './commands/keys.js'
 import { loadCommand } from './commands/load.js'
 import { simCommand } from './commands/sim.js'
@@ -20,6 +21,7 @@ const program = new Command('openclaw')
 
 for (const command of [
   startCommand(),
+  drainCommand(),
   checkConfigCommand(),
   demoCommand(),
   bridgesCommand(),

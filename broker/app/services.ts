@@ -74,6 +74,11 @@ export class ServiceStack {
     return [own, ...others]
   }
 
+  /** Whether everything has been started and nothing is being stopped. */
+  get running(): boolean {
+    return this.phase === 'running'
+  }
+
   private ownReadiness(): Readiness {
     return this.phase === 'running'
       ? { ready: true }

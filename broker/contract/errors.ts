@@ -29,6 +29,7 @@ export const errorTable = {
   BRIDGES_INVALID:
     'The bridges file has unknown keys, bad values or templates; each is listed with its path.',
   PROFILE_INVALID: 'A simulator profile has unknown keys or bad values; each is listed with its path.',
+  ADMIN_UNREACHABLE: 'A command could not reach the admin listener of the gateway, or was refused by it.',
   BROKER_UNREACHABLE: 'A command could not reach the broker it was pointed at.',
   BROKER_REFUSED: 'The broker that a command was pointed at answered, and refused the connection.',
 } as const
