@@ -81,6 +81,8 @@ export async function buildGateway(config: Config, options: GatewayOptions = {})
     engine,
     router,
     store,
+    links: undefined,
+    stopWithinMs: config.shutdown.graceSeconds * 1000,
     authentication: access,
     enhancedAuthentication: access,
     policy: compileAccessPolicy(config.access.rules),

@@ -127,6 +127,28 @@ export interface RedisEvents {
   redisBack(connection: string): void
 }
 
+/** Of who lives. Names of nodes are for the log: no label holds one. */
+export interface MembershipEvents {
+  /** This node has joined, under that name. Info. */
+  joined(self: string, others: number): void
+  /** Info, as the next. */
+  nodeJoined(node: string): void
+  nodeLeft(node: string): void
+  /** This node has taken over from one that is no more. Warn. */
+  adopted(node: string, sessions: number, wills: number): void
+  /** It is tried again with the next beat. Error. */
+  adoptionFailed(node: string, error: Error): void
+  /** The others took this node for dead: it lets go of everything, and joins again. Error. */
+  expelled(self: string): void
+  /** It is tried again in a second. Error. */
+  rejoinFailed(error: Error): void
+  /** Redis does not take the beat; it is tried again. Once until it does. Warn. */
+  leaseNotRenewed(error: Error): void
+  leaseRenewed(): void
+  /** Somebody who watches threw: a defect of the gateway. Error. */
+  watcherFailed(error: Error): void
+}
+
 /** Of what nodes tell each other. Nodes come and go: no label names one. */
 export interface BusEvents {
   /** What a tick had for a node is in its stream. Counted. */
@@ -148,6 +170,14 @@ export type BusDropReason =
   | 'backlog' // more waits for Redis than may, QoS 0
   | 'refused' // the same, QoS 1 and 2: the publisher was told, or the message is in the queue of its receiver
   | 'node_left' // not read by a node that is no more
+
+/** Of sessions that other nodes had. Nodes come and go: no label names one. */
+export interface ClusterEvents {
+  /** A client has connected here that was connected to another node. `answered`: whether that node has let go of it in time. */
+  clientTakenOver(clientId: string, from: string, answered: boolean): void
+  /** What this node got of one that is no more: sessions that it closed, and wills that it sees to. */
+  nodeAdopted(sessions: number, wills: number): void
+}
 
 export interface AccessEvents {
   /** A client was refused because the authenticator itself failed or did not answer in time. */

@@ -107,7 +107,7 @@ export class Emitter implements AedesEmitter {
     // An acknowledgement says that other nodes have the message, too: it is in their streams.
     if (bus !== undefined && bus.handedOver !== handedOver && message.qos > 0)
       bus.written((this.answers ??= new Answers()).expect())
-    const answers = this.answers as Answers | undefined
+    const answers = this.answers
     this.packet = outerPacket
     this.answers = outerAnswers
 

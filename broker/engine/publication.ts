@@ -41,7 +41,7 @@ export class Publication implements LineEntry {
     /** Undefined where Aedes calls the publisher back itself: the embedding program's `broker.publish`. */
     readonly done: ((error: GatewayError | undefined, matched: number) => void) | undefined,
     /** Client id whose stored will it is: taken from the shared store together with what is stored of it. */
-    readonly will: string | undefined = undefined,
+    readonly will?: string,
   ) {}
 }
 

@@ -289,9 +289,10 @@ export class ShareGroup {
   }
 
   private takeTurn(index: number, member: Entry): void {
-    const turns = index === this.next ? this.turns + 1 : 1
+    const turns = index === this.next % this.members.length ? this.turns + 1 : 1
     const again = turns < member.members
-    this.next = again ? index : (index + 1) % this.members.length
+    // Behind the last one comes whoever joins next.
+    this.next = again ? index : index + 1
     this.turns = again ? turns : 0
   }
 }

@@ -12,7 +12,7 @@ import { ConnectedClient, type ClientTerms, type ConnectionControl } from './con
 import type { ExchangeEnd } from './auth-exchange.js'
 import { KeepAlive } from './keep-alive.js'
 import { dropDeniedSubscriptions } from './subscribe.js'
-import { NEVER } from './sessions.js'
+import { NEVER } from './session.js'
 import type { SessionLayer } from './session-layer.js'
 
 /** CONNECT that is not accepted: the reason code for CONNACK and the reason for metric and log. */
@@ -25,6 +25,7 @@ export interface Refusal {
 export interface ConnectingConnection extends ConnectionControl, EngineConnection {
   readonly info: ConnectionInfo
   isGone(): boolean
+  readonly held: boolean
   /** CONNECT has been read: hooks and logs know the client by its id from now on. */
   identified(clientId: string, packet: ConnectPacket): void
   /** The client id is held: the end of the connection releases the session. */
@@ -105,6 +106,8 @@ async function establish(
   if (connection.isGone()) return undefined
   const { refusal } = layer.departure
   if (refusal !== undefined) return { reasonCode: refusal, reason: 'shutting_down' }
+  if (layer.cluster?.suspended === true)
+    return { reasonCode: ReasonCode.ServerUnavailable, reason: 'server_unavailable' }
   const opened = await sessions.open(clientId, packet.cleanStart, terms.expiryInterval)
   const client = new ConnectedClient(layer, connection, terms, opened.session, opened.stored, engineClient)
   sessions.hold(client)
@@ -126,7 +129,7 @@ async function establish(
       engine.events.keepAliveTimeout(engineClient)
       connection.end('keep_alive_timeout', ReasonCode.KeepAliveTimeout)
     }
-    client.keepAlive = new KeepAlive(layer.wheel, clock, keepAlive * 1500, silence)
+    client.keepAlive = new KeepAlive(layer.wheel, clock, keepAlive * 1500, silence, () => connection.held)
   }
   client.limitAuthorization(principal)
   client.send(

@@ -11,6 +11,7 @@ import type { ReceiverLimits } from '../wire/packet.js'
 import { encodePublish, encodeShared } from '../wire/publish-encoder.js'
 import { ReasonCode } from '../wire/reason-codes.js'
 import type { AckType } from './ack-line.js'
+import { isTaken } from './cluster/client-claims.js'
 import { Deliveries, type DeliveryLink } from './deliveries.js'
 import { InboundPublishes, type InboundLink } from './inbound-publishes.js'
 import type { KeepAlive } from './keep-alive.js'
@@ -235,6 +236,10 @@ export class ConnectedClient implements InboundLink, DeliveryLink, SessionLink, 
   }
 
   failed(error: Error): void {
+    if (isTaken(error)) {
+      this.connection.end('taken_over', ReasonCode.SessionTakenOver)
+      return
+    }
     this.layer.onDefect(error)
     this.connection.end('server_busy', ReasonCode.ServerBusy, error.message)
   }

@@ -19,6 +19,7 @@ import type {
 } from '../wire/packet.js'
 import { ReasonCode, connectReturnCode } from '../wire/reason-codes.js'
 import { AuthExchange, type AuthLink } from './auth-exchange.js'
+import { isTaken } from './cluster/client-claims.js'
 import { connect, type ConnectingConnection } from './connect.js'
 import type { ConnectedClient } from './connected-client.js'
 import type { SessionLayer } from './session-layer.js'
@@ -172,6 +173,11 @@ export class Connection implements ConnectionHandler, PacketHandler, ConnectingC
     return this.phase === 'closing' || this.phase === 'closed'
   }
 
+  /** Whether we do not read what the client sends. */
+  get held(): boolean {
+    return this.holds > 0
+  }
+
   get connected(): boolean {
     return this.phase === 'connected'
   }
@@ -300,14 +306,16 @@ export class Connection implements ConnectionHandler, PacketHandler, ConnectingC
         this.resumeReading()
       },
       (error: unknown) => {
-        this.layer.onDefect(error)
-        if (this.client === undefined) this.refused(ReasonCode.ServerUnavailable, 'server_unavailable')
-        else this.end('internal_error', ReasonCode.UnspecifiedError)
+        if (this.client === undefined) {
+          if (!isTaken(error)) this.layer.onDefect(error)
+          this.refused(ReasonCode.ServerUnavailable, 'server_unavailable')
+        } else this.failed(error)
       },
     )
   }
 
   private refused(reasonCode: number, reason: ConnectRefusal): void {
+    if (this.isGone()) return
     this.layer.events.connectRefused(this.info, this.clientId === '' ? undefined : this.clientId, reason)
     this.refuseConnect(reasonCode, 'not_authorized')
   }
@@ -407,15 +415,25 @@ export class Connection implements ConnectionHandler, PacketHandler, ConnectingC
   /** Nothing more is read until the exchange is over, so that the next packet finds its effect. */
   private hold(exchange: Promise<void>): void {
     this.pauseReading()
-    exchange
-      .catch((error: unknown) => {
-        this.layer.onDefect(error)
-        this.end('internal_error', ReasonCode.UnspecifiedError)
-      })
-      .finally(() => this.resumeReading())
+    exchange.catch((error: unknown) => this.failed(error)).finally(() => this.resumeReading())
+  }
+
+  /** An exchange has failed for a reason that is not the client's: a defect, unless the session is in other hands. */
+  private failed(error: unknown): void {
+    if (isTaken(error)) {
+      this.end('taken_over', ReasonCode.SessionTakenOver)
+      return
+    }
+    this.layer.onDefect(error)
+    this.end('internal_error', ReasonCode.UnspecifiedError)
   }
 
   private outOfTime(): void {
+    if (this.phase === 'connecting' && this.authExchange === undefined) {
+      // It is us who are late: the store is away, or whoever decides about credentials.
+      this.refused(ReasonCode.ServerUnavailable, 'server_unavailable')
+      return
+    }
     this.layer.engine.events.connectionError(
       this.layer.engine.client(this),
       new Error('connect did not arrive in time'),
@@ -433,8 +451,7 @@ export class Connection implements ConnectionHandler, PacketHandler, ConnectingC
 
   private sayGoodbye(client: ConnectedClient, reasonCode: number, reasonString: string | undefined): void {
     const { serverReference } = this.layer.settings
-    const leaving =
-      reasonCode === ReasonCode.ServerShuttingDown || reasonCode === ReasonCode.UseAnotherServer
+    const leaving = reasonCode === ReasonCode.ServerShuttingDown || reasonCode === ReasonCode.UseAnotherServer
     const moving = leaving && serverReference !== undefined
     const bytes = encodeDisconnect(
       {

@@ -168,6 +168,12 @@ export class Deliveries {
     this.pump()
   }
 
+  /** Something may have been queued that was not offered. */
+  lookAgain(): void {
+    this.upToDate = false
+    this.pump()
+  }
+
   /** The socket takes bytes again. */
   drained(): void {
     this.pump()

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { ManualClock } from '../contract/testing/manual-clock.js'
 import { ClientIdLock } from './client-id-lock.js'
 import { Departure } from './departure.js'
-import type { SessionClient } from './sessions.js'
+import type { SessionClient } from './session-table.js'
 
 /** Sessions of clients that leave when they are asked to. */
 function sessionsOf(count: number) {

@@ -1,6 +1,7 @@
 import type { Clock } from '../contract/clock.js'
 import { ReasonCode } from '../wire/reason-codes.js'
-import type { SessionClient, Sessions } from './sessions.js'
+import type { SessionClient } from './session-table.js'
+import type { Sessions } from './sessions.js'
 
 export interface DeparturePlan {
   readonly clientsPerSecond: number

@@ -14,6 +14,8 @@ export interface InboundLink {
   sendAck(type: AckType, packetId: number, reasonCode: number, reason: string | undefined): void
   /** Ends the connection with a reason code (MQTT 5) or plainly (earlier versions). */
   refuse(reasonCode: number, rule: string, detail: string): void
+  /** The store does not do what it is asked for: ends the connection. */
+  failed(error: Error): void
   /** As many publishes are under way as may be: no more is read until `resumeReading`. */
   pauseReading(): void
   resumeReading(): void
@@ -109,6 +111,7 @@ export class InboundPublishes {
     stored.forgetIncoming(packetId, (error) => {
       if (this.closed) return
       if (error === undefined) this.released(packetId)
+      else if (error.code === 'SESSION_TAKEN') this.link.failed(error)
       else this.link.refuse(ReasonCode.ServerBusy, 'MQTT-4.3.3-11', error.message)
     })
   }
@@ -170,7 +173,12 @@ export class InboundPublishes {
   /** MQTT 5 is told; an earlier client only understands a closed connection, and sends again. */
   private notStored(slot: ReturnType<AckLine['open']>, error: GatewayError): void {
     this.events.messageDropped('store_failed', this.options.clientId, 1)
-    const quota = error.code === 'QUOTA_EXCEEDED'
+    if (error.code === 'SESSION_TAKEN') {
+      this.link.failed(error)
+      return
+    }
+    // A store with as many writes waiting as it takes says: later. PUBACK and PUBREC have no other code for that.
+    const quota = error.code === 'QUOTA_EXCEEDED' || error.code === 'STORE_BUSY'
     const reasonCode = quota ? ReasonCode.QuotaExceeded : ReasonCode.UnspecifiedError
     if (this.link.version === 5) this.acks.settle(slot, reasonCode, error.message)
     else

@@ -16,6 +16,8 @@ export class KeepAlive {
     private readonly clock: Clock,
     private readonly limitMs: number,
     private readonly onSilence: () => void,
+    /** Whether we do not read what the client sends: then it is not silent. */
+    private readonly isHeld: () => boolean = () => false,
   ) {
     this.lastHeard = clock.monotonic()
     this.timer = wheel.schedule(limitMs, this.check)
@@ -30,6 +32,7 @@ export class KeepAlive {
   }
 
   private readonly check = (): void => {
+    if (this.isHeld()) this.heard()
     const left = this.lastHeard + this.limitMs - this.clock.monotonic()
     if (left <= 0) this.onSilence()
     else this.timer = this.wheel.schedule(left, this.check)

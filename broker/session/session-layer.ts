@@ -7,6 +7,8 @@ import type { AccessPolicy } from '../contract/policy.js'
 import type { Authentication } from '../contract/principal.js'
 import type { Router } from '../contract/router.js'
 import type { Store } from '../contract/store.js'
+import type { ClusterLinks } from './cluster/cluster-links.js'
+import type { SessionCluster } from './cluster/session-cluster.js'
 import type { Departure } from './departure.js'
 import type { Sessions } from './sessions.js'
 import type { TimerWheel } from './timer-wheel.js'
@@ -17,6 +19,8 @@ export interface SessionDependencies {
   readonly engine: Engine
   readonly router: Router
   readonly store: Store
+  /** Other nodes on the same store; undefined: there are none, ever. */
+  readonly links: ClusterLinks | undefined
   readonly authentication: Authentication
   readonly enhancedAuthentication: EnhancedAuthentication
   readonly policy: AccessPolicy
@@ -24,6 +28,8 @@ export interface SessionDependencies {
   readonly clock: Clock
   readonly limits: LimitsConfig
   readonly settings: SessionSettings
+  /** Longest wait for the store when the service stops, milliseconds. */
+  readonly stopWithinMs: number
   /** An unused client identifier, for clients that send none [MQTT-3.1.3-6]. */
   readonly newClientId: () => string
   /** Something that cannot happen has happened; the gateway goes on. */
@@ -41,4 +47,5 @@ export interface SessionLayer extends SessionDependencies {
   readonly wills: Wills
   readonly sessions: Sessions
   readonly departure: Departure
+  readonly cluster: SessionCluster | undefined
 }

@@ -1,9 +1,13 @@
+import type { Timer } from '../contract/clock.js'
 import type { AcceptConnection } from '../contract/transport.js'
 import type { Service } from '../contract/service.js'
 import { ReasonCode } from '../wire/reason-codes.js'
+import { ClientClaims } from './cluster/client-claims.js'
+import { SessionCluster } from './cluster/session-cluster.js'
 import { Connection } from './connection.js'
 import { Departure, type DeparturePlan } from './departure.js'
 import { Sessions } from './sessions.js'
+import { SessionTable } from './session-table.js'
 import type { SessionDependencies, SessionLayer } from './session-layer.js'
 import { TimerWheel } from './timer-wheel.js'
 import { Wills } from './wills.js'
@@ -15,12 +19,16 @@ const TICK_MS = 250
 export class SessionService implements Service {
   readonly name = 'sessions'
   private readonly layer: SessionLayer
+  private readonly table: SessionTable
   private stopping = false
 
   constructor(deps: SessionDependencies) {
-    const { store, router, engine, clock, events, limits, onDefect } = deps
+    const { store, router, engine, clock, events, limits, onDefect, links } = deps
+    const bus = links?.bus
     const wheel = new TimerWheel(clock, TICK_MS, onDefect)
-    const wills = new Wills(store, engine, wheel, clock, events, onDefect)
+    const wills = new Wills(store, engine, wheel, clock, events, onDefect, links?.store)
+    const claims = links === undefined ? undefined : new ClientClaims(links, wills)
+    const table = (this.table = new SessionTable(router, bus))
     const queueBounds = {
       messages: limits.queuedMessages,
       bytes: limits.queuedBytes,
@@ -28,6 +36,7 @@ export class SessionService implements Service {
     }
     const sessions = new Sessions({
       store,
+      table,
       router,
       engine,
       wills,
@@ -36,15 +45,25 @@ export class SessionService implements Service {
       events,
       queueBounds,
       onDefect,
+      claims,
+      bus,
     })
-    this.layer = { ...deps, wheel, wills, sessions, departure: new Departure(sessions, clock) }
+    const cluster =
+      links === undefined || claims === undefined
+        ? undefined
+        : new SessionCluster(links, { ...deps, store, table, sessions, wills, claims, bus })
+    this.layer = { ...deps, wheel, wills, sessions, cluster, departure: new Departure(sessions, clock) }
   }
 
   /** Restores sessions, then publishes the wills that a former process left behind; listeners start after it. */
   async start(): Promise<void> {
-    const { sessions, wills } = this.layer
+    const { sessions, wills, cluster } = this.layer
+    if (cluster !== undefined) {
+      await cluster.start()
+      return
+    }
     await sessions.restore()
-    await wills.restore((clientId) => sessions.has(clientId))
+    await wills.restore((clientId) => this.table.find(clientId) !== undefined)
   }
 
   /** Takes no more clients, and asks those that there are to leave. Resolves when all have left; call it once. */
@@ -52,9 +71,21 @@ export class SessionService implements Service {
     return this.layer.departure.run(plan)
   }
 
-  /** Tells every client that the server goes, and waits until every session has been closed. */
+  /**
+   * Tells every client that the server goes, and waits until every session has been closed; no longer than
+   * `stopWithinMs`, when the store is away.
+   */
   async stop(): Promise<void> {
     this.stopping = true
+    const { clock, stopWithinMs } = this.layer
+    let timer: Timer | undefined
+    const patience = new Promise<void>((resolve) => (timer = clock.schedule(stopWithinMs, resolve)))
+    await Promise.race([this.closeAll(), patience]).finally(() => timer?.cancel())
+    this.layer.wills.stop()
+    this.layer.wheel.stop()
+  }
+
+  private async closeAll(): Promise<void> {
     for (const client of this.layer.sessions.clients()) {
       client.connection.end('server_shutdown', ReasonCode.ServerShuttingDown)
     }
@@ -65,8 +96,7 @@ export class SessionService implements Service {
       ),
     )
     await lock.idle()
-    this.layer.wills.stop()
-    this.layer.wheel.stop()
+    await this.layer.cluster?.stop()
   }
 
   readonly accept: AcceptConnection = (info, outbox) => {
@@ -77,11 +107,11 @@ export class SessionService implements Service {
 
   /** Clients that are connected. */
   get clientCount(): number {
-    return [...this.layer.sessions.clients()].length
+    return [...this.table.clients()].length
   }
 
   /** Sessions, with and without a connection. */
   get sessionCount(): number {
-    return this.layer.sessions.count
+    return this.table.count
   }
 }

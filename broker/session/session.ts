@@ -1,9 +1,13 @@
 import type { Timer } from '../contract/clock.js'
+import type { NodeBus } from '../contract/cluster.js'
 import type { Message } from '../contract/message.js'
 import type { Delivery, Subscriber, Subscription } from '../contract/subscription.js'
 import { formatFilter } from '../contract/topic.js'
 import type { VolatileQueue } from './delivery-queue.js'
 import type { Deliveries } from './deliveries.js'
+
+/** Session Expiry Interval that means: never [MQTT 5, 3.1.2.11.2]. */
+export const NEVER = 0xffff_ffff
 
 /** The connection of a session, as far as deliveries are concerned. */
 export interface SessionLink {
@@ -24,8 +28,10 @@ export class Session implements Subscriber {
   formerlySentUpTo = 0
   /** Of a former process, which may have sent all that was queued: how far it got is not written down. */
   restored = false
-  /** Runs while no connection is attached and the session is to end. */
+  /** Runs while no connection is attached and the session is to end; of a store that belongs to one process. */
   expiry: Timer | undefined
+  /** The other node that has it open, as last heard; told of sessions with shared subscriptions alone. */
+  openOn: string | undefined
 
   private link: SessionLink | undefined
   private volatileSequence = 0
@@ -34,6 +40,7 @@ export class Session implements Subscriber {
   constructor(
     readonly clientId: string,
     readonly queue: VolatileQueue | undefined,
+    private readonly bus: NodeBus | undefined,
   ) {}
 
   /** Last sequence number that may have been sent to the client. */
@@ -45,8 +52,14 @@ export class Session implements Subscriber {
     return this.queue === undefined
   }
 
+  /** Whether it takes messages from share groups. */
+  get isShared(): boolean {
+    for (const { share } of this.subscriptions.values()) if (share !== undefined) return true
+    return false
+  }
+
   get online(): boolean {
-    return this.link !== undefined
+    return this.link !== undefined || this.openOn !== undefined
   }
 
   attach(link: SessionLink): void {
@@ -59,8 +72,10 @@ export class Session implements Subscriber {
 
   deliver(message: Message, delivery: Delivery, sequence: number | undefined): void {
     const { link } = this
-    // Offline: QoS 1 and 2 are in the store; QoS 0 is for those who listen.
-    if (link === undefined) return
+    if (link === undefined) {
+      this.deliverElsewhere(message, delivery)
+      return
+    }
     if (delivery.qos === 0) {
       link.sendPlain(message, delivery)
     } else if (this.queue === undefined) {
@@ -75,13 +90,25 @@ export class Session implements Subscriber {
     }
   }
 
-  keep(subscription: Subscription): void {
-    this.subscriptions.set(formatFilter(subscription), subscription)
+  /** Returns the filter as the client wrote it. */
+  keep(subscription: Subscription): string {
+    const filter = formatFilter(subscription)
+    this.subscriptions.set(filter, subscription)
+    return filter
   }
 
   forget(filter: string): Subscription | undefined {
     const subscription = this.subscriptions.get(filter)
     this.subscriptions.delete(filter)
     return subscription
+  }
+
+  /**
+   * Offline: QoS 1 and 2 are in the store; QoS 0 is for those who listen. A node that has a listener is sent the message
+   * once for all of them; but a share group has chosen this very member.
+   */
+  private deliverElsewhere(message: Message, delivery: Delivery): void {
+    if (this.openOn === undefined || delivery.qos > 0 || delivery.sharedFilter === undefined) return
+    this.bus?.forwardQueued(this.openOn, message, { clientId: this.clientId, sequence: 0, delivery })
   }
 }

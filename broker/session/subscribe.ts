@@ -42,6 +42,8 @@ export async function subscribe(
   }
   const subscriptions = granted.map(({ subscription }) => subscription)
   await addSubscriptions(client, subscriptions, layer)
+  // What is published anywhere after the SUBACK reaches the client.
+  if (layer.cluster !== undefined && subscriptions.length > 0) await layer.cluster.settled()
   client.send(encodeSubAck(packet.packetId, codes, client.version, undefined, client.terms))
   layer.engine.events.subscribed(client.engineClient, subscriptions)
   await client.retained.send(granted.filter(wantsRetained).map(({ subscription }) => subscription))

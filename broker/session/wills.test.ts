@@ -25,12 +25,13 @@ const store = {
   },
 }
 const engine = {
-  publish(message: Message, _origin: undefined, done: PublishDone) {
+  publishWill(message: Message, clientId: string, done: PublishDone) {
     if (failure !== undefined) {
       done(new GatewayError(failure, 'made to fail'), 0)
       return
     }
     published.push(message)
+    stored.delete(clientId)
     done(undefined, 1)
   },
 }

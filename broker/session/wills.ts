@@ -3,7 +3,7 @@ import type { Engine } from '../contract/engine.js'
 import type { ErrorCode, GatewayError } from '../contract/errors.js'
 import type { SessionEvents } from '../contract/events.js'
 import { Message } from '../contract/message.js'
-import type { Store, StoredWill } from '../contract/store.js'
+import type { Adopted, SharedStore, Store, StoredWill } from '../contract/store.js'
 import type { TimerWheel } from './timer-wheel.js'
 
 /** Pause before a will that the store could not take is published again. */
@@ -30,6 +30,8 @@ export class Wills {
     private readonly events: SessionEvents,
     /** A delayed will that cannot be published when its time comes has nobody to be reported to. */
     private readonly onFailure: (error: unknown) => void,
+    /** `store`, where other nodes answer for wills in it as well. */
+    private readonly shared?: SharedStore,
   ) {}
 
   /** A client connects with this will. It replaces whatever is stored under the id. */
@@ -82,24 +84,49 @@ export class Wills {
    * "online" must not be overtaken by its own "offline". `sessionLives`: a delay ends with the session, which may not
    * have survived the former process.
    */
-  async restore(sessionLives: (clientId: string) => boolean): Promise<number> {
-    let published = 0
-    for await (const [clientId, will] of this.store.wills()) {
-      const dueAt = will.dueAt ?? this.clock.now() + will.delayInterval * 1000
-      if (dueAt <= this.clock.now() || !sessionLives(clientId)) {
-        await this.publish(clientId, will.message)
-        published++
-      } else {
-        await this.store.putWill(clientId, { ...will, dueAt })
-        this.arm(clientId, { ...will, dueAt })
-      }
-    }
-    return published
+  async restore(sessionLives: (clientId: string) => boolean): Promise<void> {
+    for await (const [clientId, will] of this.store.wills())
+      await this.answerFor(clientId, will, sessionLives(clientId))
   }
 
+  /** The wills of a node that is no more, which are this one's now. */
+  async adopt({ wills, sessions }: Adopted, sessionLives: (clientId: string) => boolean): Promise<void> {
+    const closed = new Set(sessions)
+    for (const [clientId, will] of wills)
+      await this.answerFor(clientId, will, closed.has(clientId) || sessionLives(clientId))
+  }
+
+  /**
+   * A client has come here whose former connection another node answers for and has not seen to. Published before its
+   * CONNACK, so that it cannot overtake what the client says then; not at all when the client is back within the delay
+   * and its session goes on [MQTT-3.1.3-9].
+   */
+  async takeFrom(clientId: string, node: string, sessionGoesOn: boolean): Promise<void> {
+    const will = await this.shared?.takeWill(clientId, node)
+    if (will === undefined) return
+    if (sessionGoesOn && this.dueAt(will) > this.clock.now()) await this.store.deleteWill(clientId)
+    else await this.publish(clientId, will.message)
+  }
+
+  /** Forgets the wills that are delayed. They stay in the store. */
   stop(): void {
     for (const { timer } of this.delayed.values()) timer.cancel()
     this.delayed.clear()
+  }
+
+  private async answerFor(clientId: string, will: StoredWill, sessionLives: boolean): Promise<void> {
+    const dueAt = this.dueAt(will)
+    if (dueAt <= this.clock.now() || !sessionLives) {
+      await this.publish(clientId, will.message)
+      return
+    }
+    await this.store.putWill(clientId, { ...will, dueAt })
+    this.arm(clientId, { ...will, dueAt })
+  }
+
+  /** Without a time the connection has ended just now. */
+  private dueAt({ dueAt, delayInterval }: StoredWill): number {
+    return dueAt ?? this.clock.now() + delayInterval * 1000
   }
 
   private arm(clientId: string, will: StoredWill & { readonly dueAt: number }): void {
@@ -116,22 +143,27 @@ export class Wills {
   }
 
   /**
-   * Published first, deleted after: a crash between the two publishes it again rather than never. A will that is not
-   * taken never holds up what caused it: the end of a connection, or the start of the gateway.
+   * Once: what is stored of the message and the removal of the will are one write. A will that is not taken never holds
+   * up what caused it: the end of a connection, or the start of the gateway.
    */
   private async publish(clientId: string, stored: Message): Promise<void> {
     const now = this.clock.now()
     const message = stored.expiresAt === undefined ? stored : restartExpiry(stored, now)
     const error = await new Promise<GatewayError | undefined>((resolve) => {
-      this.engine.publish(message, undefined, resolve)
+      this.engine.publishWill(message, clientId, resolve)
     })
     if (error !== undefined && ENDING.has(error.code)) return
     if (error !== undefined && PASSING.has(error.code)) {
       this.arm(clientId, { message: stored, delayInterval: 0, dueAt: now + RETRY_MS })
       return
     }
-    if (error === undefined) this.events.willPublished(clientId)
-    else this.events.messageDropped('store_failed', clientId, 1)
+    // Another node answers for it by now, or has published it.
+    if (error?.code === 'SESSION_TAKEN') return
+    if (error === undefined) {
+      this.events.willPublished(clientId)
+      return
+    }
+    this.events.messageDropped('store_failed', clientId, 1)
     await this.store.deleteWill(clientId)
   }
 }

@@ -1,0 +1,131 @@
+import type { SessionChange, SessionChangeListener } from '../../contract/store.js'
+import type { SessionTable } from '../session-table.js'
+import type { Wills } from '../wills.js'
+import type { ClusterLinks } from './cluster-links.js'
+
+/** Names of nodes that are remembered; each is about 20 bytes. */
+const MOST_GONE = 1_000
+
+/**
+ * The durable sessions of all nodes, as this one knows them: read at the start, followed from then on. Whoever takes a
+ * message in puts it into the queues of all of them itself.
+ */
+export class FollowedSessions implements SessionChangeListener {
+  /** Changes that came while all sessions are being read; undefined: they are not. */
+  private waiting: SessionChange[] | undefined
+  private reading: Promise<void> | undefined
+  private started = false
+  /** The last nodes that have gone: what they had done may be told later than that. */
+  private readonly gone = new Set<string>()
+
+  constructor(
+    private readonly links: Pick<ClusterLinks, 'store' | 'membership'>,
+    private readonly table: SessionTable,
+    private readonly wills: Wills,
+    /** Ends a connection whose session another node has by now. */
+    private readonly endConnection: (clientId: string) => void,
+    private readonly onDefect: (error: unknown) => void,
+  ) {}
+
+  /** Follows changes, then reads what there is. */
+  async start(): Promise<void> {
+    this.waiting = []
+    await this.links.store.follow(this)
+    await this.read()
+    this.started = true
+  }
+
+  /** This node has been taken over from: it knows nothing until the next start. */
+  stop(): void {
+    this.started = false
+    this.waiting = undefined
+  }
+
+  changed(change: SessionChange): void {
+    if (this.waiting === undefined) this.apply(change)
+    else this.waiting.push(change)
+  }
+
+  missed(): void {
+    // Behind the reading that is under way, which may have passed what was missed.
+    this.waiting ??= []
+    const before = this.reading ?? Promise.resolve()
+    this.reading = before.then(() => this.read()).catch(this.onDefect)
+  }
+
+  /**
+   * Resolves when every change that was made before the call has taken effect here. Before the start is over it takes
+   * effect before anybody can publish here: nobody has to wait for that.
+   */
+  async caughtUp(): Promise<void> {
+    if (!this.started) return
+    await this.links.store.caughtUp()
+    await this.reading
+  }
+
+  /** Share groups prefer members that are online: those of a node that has gone are not. */
+  nodeLeft(node: string): void {
+    this.gone.add(node)
+    for (const oldest of this.gone) if (this.gone.size > MOST_GONE) this.gone.delete(oldest)
+    for (const session of this.table.sessions()) if (session.openOn === node) session.openOn = undefined
+  }
+
+  /**
+   * Changes that come meanwhile wait, and are applied to what was read: that may have some of them already, and the
+   * last change of a filter decides.
+   */
+  private async read(): Promise<void> {
+    this.waiting ??= []
+    const ended = new Set<string>()
+    for (const { clientId, durable } of this.table.sessions()) if (durable) ended.add(clientId)
+    for await (const { clientId, subscriptions, openOn } of this.links.store.sessions()) {
+      ended.delete(clientId)
+      if (this.table.clientOf(clientId) !== undefined) continue
+      const session = this.table.follow(clientId)
+      this.table.align(session, subscriptions)
+      session.openOn = openOn !== undefined && this.links.membership.others.has(openOn) ? openOn : undefined
+    }
+    for (const clientId of ended) if (this.table.clientOf(clientId) === undefined) this.forget(clientId)
+    const changes = this.waiting
+    this.waiting = undefined
+    for (const change of changes) this.apply(change)
+  }
+
+  private apply(change: SessionChange): void {
+    const { clientId } = change
+    // When a session is opened here all earlier changes have been told: this one was made by whoever has it now.
+    if (this.table.clientOf(clientId) !== undefined) this.endConnection(clientId)
+    const session = this.table.find(clientId)
+    switch (change.kind) {
+      case 'subscribed': {
+        const followed = this.table.follow(clientId)
+        for (const subscription of change.subscriptions) this.table.subscribe(followed, subscription)
+        followed.openOn = this.unlessGone(change.node)
+        break
+      }
+      case 'unsubscribed':
+        if (session !== undefined)
+          for (const filter of change.filters) this.table.unsubscribe(session, filter)
+        break
+      case 'opened':
+        if (session !== undefined) session.openOn = this.unlessGone(change.node)
+        break
+      case 'closed':
+        if (session !== undefined) session.openOn = undefined
+        break
+      case 'ended':
+        this.forget(clientId)
+        // A delay ends with the session, whoever has ended it [MQTT-3.1.2-8].
+        if (this.wills.isDelayed(clientId)) this.wills.sessionEnded(clientId).catch(this.onDefect)
+    }
+  }
+
+  private forget(clientId: string): void {
+    const session = this.table.find(clientId)
+    if (session !== undefined) this.table.remove(session)
+  }
+
+  private unlessGone(node: string): string | undefined {
+    return this.gone.has(node) ? undefined : node
+  }
+}

@@ -1,0 +1,101 @@
+import type { MembershipWatcher } from '../../contract/cluster.js'
+import type { Clock } from '../../contract/clock.js'
+import type { Adopted } from '../../contract/store.js'
+import { ReasonCode } from '../../wire/reason-codes.js'
+import { Arrivals, type ArrivalsParts } from './arrivals.js'
+import { isTaken } from './client-claims.js'
+import type { ClusterLinks } from './cluster-links.js'
+import { ExpiryWatch } from './expiry-watch.js'
+import { FollowedSessions } from './followed-sessions.js'
+
+export type SessionClusterParts = Omit<ArrivalsParts, 'followed'> & { readonly clock: Clock }
+
+/** The sessions of this node among those of all nodes: what is heard from others, and what is seen to for those that have gone. */
+export class SessionCluster {
+  private readonly followed: FollowedSessions
+  private readonly expiry: ExpiryWatch
+  private unwatch: (() => void) | undefined
+  private isSuspended = false
+
+  constructor(
+    private readonly links: ClusterLinks,
+    private readonly parts: SessionClusterParts,
+  ) {
+    const { table, wills, clock, onDefect } = parts
+    const endConnection = (clientId: string): void => {
+      table.clientOf(clientId)?.connection.end('taken_over', ReasonCode.SessionTakenOver)
+    }
+    this.followed = new FollowedSessions(links, table, wills, endConnection, onDefect)
+    this.expiry = new ExpiryWatch(links.store, clock, (clientId) => this.expire(clientId), onDefect)
+    links.bus.listen(new Arrivals({ ...parts, followed: this.followed }))
+  }
+
+  /** Whether this node was taken for dead and has not joined again: nobody can connect to it. */
+  get suspended(): boolean {
+    return this.isSuspended
+  }
+
+  /** Resolves when every living node delivers to what has been subscribed to before the call. */
+  settled(): Promise<void> {
+    return this.links.interest.settled()
+  }
+
+  /** Restores the sessions of all nodes, and publishes the wills that nobody answers for. */
+  async start(): Promise<void> {
+    this.unwatch = this.links.membership.watch(this.watcher)
+    await this.followed.start()
+    await this.parts.wills.restore((clientId) => this.parts.table.find(clientId) !== undefined)
+    this.expiry.start()
+  }
+
+  async stop(): Promise<void> {
+    this.unwatch?.()
+    await this.expiry.stop()
+  }
+
+  private readonly watcher: MembershipWatcher = {
+    left: (node) => this.followed.nodeLeft(node),
+    adopted: (adopted) => this.adopt(adopted),
+    expelled: () => this.letGoOfAll(),
+    rejoined: async () => {
+      await this.followed.start()
+      this.expiry.start()
+      this.isSuspended = false
+    },
+  }
+
+  private async adopt(adopted: Adopted): Promise<void> {
+    const { wills, table } = this.parts
+    this.links.events.nodeAdopted(adopted.sessions.length, adopted.wills.length)
+    await wills.adopt(adopted, (clientId) => table.find(clientId) !== undefined)
+  }
+
+  /** Ends what other nodes have ended already, as far as this one did not know. */
+  private async letGoOfAll(): Promise<void> {
+    const { table, sessions, wills, claims, onDefect } = this.parts
+    this.isSuspended = true
+    this.followed.stop()
+    await this.expiry.stop()
+    // Until nobody is left: a CONNECT may be in the middle of being accepted.
+    for (let clients = [...table.clients()]; clients.length > 0; clients = [...table.clients()]) {
+      for (const { clientId, connection } of clients) {
+        connection.end('server_shutdown', ReasonCode.UseAnotherServer)
+        sessions.lock.run(clientId, () => connection.release()).catch(onDefect)
+      }
+      await sessions.lock.idle()
+    }
+    wills.stop()
+    claims.forgetAll()
+    table.clear()
+  }
+
+  private async expire(clientId: string): Promise<void> {
+    const { sessions } = this.parts
+    try {
+      await sessions.lock.run(clientId, () => sessions.expireShared(clientId))
+    } catch (error) {
+      // Somebody has opened it again.
+      if (!isTaken(error)) throw error
+    }
+  }
+}
