@@ -4,7 +4,7 @@ import type { LimitsConfig, ListenerConfig } from '../../config/schema.js'
 import type { Clock } from '../contract/clock.js'
 import type { TransportEvents } from '../contract/events.js'
 import type { Service } from '../contract/service.js'
-import type { AcceptConnection, ConnectionInfo } from '../contract/transport.js'
+import type { AcceptConnection, ConnectionInfo, SocketSource } from '../contract/transport.js'
 import { formatAuthority } from './address.js'
 import { Assembler } from './assembler.js'
 import type { Channel, ChannelOwner } from './channel.js'
@@ -26,6 +26,8 @@ export interface ListenerDeps {
   /** For ws and wss: serves requests that are no upgrade (the dashboard). Without it they get 404. */
   readonly handleRequest?: RequestHandler | undefined
   readonly timeouts?: Partial<TransportTimeouts>
+  /** Set where another process listens. */
+  readonly source?: SocketSource | undefined
 }
 
 /** All in milliseconds. */
@@ -110,6 +112,7 @@ export class Listener implements Service {
         port: config.port,
         maxConnections: config.maxConnections,
         tls: 'tls' in config ? config.tls : undefined,
+        source: deps.source,
         proxyProtocol: config.proxyProtocol,
         handshakeTimeoutMs: timeouts.handshakeMs,
         events,

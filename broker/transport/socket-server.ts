@@ -1,10 +1,10 @@
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from 'node:tls'
 import type { ProxyProtocolConfig, TlsConfig } from '../../config/schema.js'
 import type { Clock } from '../contract/clock.js'
-import { GatewayError } from '../contract/errors.js'
 import type { HandshakeRefusal, TransportEvents } from '../contract/events.js'
-import { formatAuthority, normalizeAddress } from './address.js'
+import type { SocketSource } from '../contract/transport.js'
+import { Acceptor } from './acceptor.js'
 import { peerAddress, setPeer, type Peer } from './peer.js'
 import { ProxyGate } from './proxy-gate.js'
 import { loadTls } from './tls-context.js'
@@ -16,6 +16,8 @@ export interface SocketServerOptions {
   readonly port: number
   readonly maxConnections: number
   readonly tls: TlsConfig | undefined
+  /** Set: another process listens, and counts; `host`, `port` and `maxConnections` are its business. */
+  readonly source: SocketSource | undefined
   /** Set: each connection begins with a header of the PROXY protocol. */
   readonly proxyProtocol: ProxyProtocolConfig | undefined
   /** For the PROXY protocol header, and for the TLS handshake behind it, milliseconds. */
@@ -24,17 +26,13 @@ export interface SocketServerOptions {
   readonly clock: Clock
 }
 
-/** Connections that the operating system may hold ready: a reconnecting fleet comes at once. */
-const BACKLOG = 4096
-/** A peer that is gone without a word is found by the operating system, even with an MQTT keep-alive of 0. */
-const KEEP_ALIVE_AFTER_MS = 60_000
-
 /**
- * Accepts sockets, up to a number, and takes them through PROXY protocol and TLS where configured. What comes out is a socket
- * with an error listener, half-open: answers that are on their way still reach a peer that has finished sending.
+ * Takes sockets through PROXY protocol and TLS where configured. What comes out is a socket with an error listener,
+ * half-open: answers that are on their way still reach a peer that has finished sending.
  */
 export class SocketServer {
-  private server: Server | undefined = undefined
+  private acceptor: Acceptor | undefined = undefined
+  private accepting = true
   private tlsServer: TlsServer | undefined = undefined
   private readonly gate: ProxyGate | undefined
   private readonly sockets = new Set<Socket>()
@@ -62,29 +60,16 @@ export class SocketServer {
 
   /** Rejects with TLS_FILE_INVALID, ADDRESS_IN_USE or ADDRESS_UNAVAILABLE, and leaves nothing open then. */
   async start(): Promise<AddressInfo> {
-    const { host, port, maxConnections, tls } = this.options
+    const { name, tls, source } = this.options
     if (tls !== undefined) this.tlsServer = await this.createTls(tls)
-    const server = createServer(
-      {
-        allowHalfOpen: tls === undefined,
-        noDelay: true,
-        keepAlive: true,
-        keepAliveInitialDelay: KEEP_ALIVE_AFTER_MS,
-      },
+    if (source !== undefined) return source.open(name, (socket) => this.handedOver(socket))
+    const acceptor = new Acceptor(
+      { ...this.options, allowHalfOpen: tls === undefined, unread: false },
       (socket) => this.accepted(socket),
     )
-    server.maxConnections = maxConnections
-    server.on('drop', (dropped) => {
-      this.refused(normalizeAddress(dropped?.remoteAddress ?? ''), 'too_many_connections')
-    })
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', (error) => reject(this.listenError(error)))
-      server.listen({ host, port, backlog: BACKLOG }, resolve)
-    })
-    server.removeAllListeners('error')
-    server.on('error', (error) => this.options.events.acceptFailed(this.options.name, error))
-    this.server = server
-    return server.address() as AddressInfo
+    const address = await acceptor.start()
+    this.acceptor = acceptor
+    return address
   }
 
   /** Reads the certificate files again, for the handshakes to come. Rejects with TLS_FILE_INVALID; the old ones stay. */
@@ -95,8 +80,9 @@ export class SocketServer {
 
   /** Takes no new connections; those that are open stay. */
   stopAccepting(): void {
-    this.server?.close()
-    this.server = undefined
+    this.accepting = false
+    this.acceptor?.stop()
+    this.acceptor = undefined
   }
 
   /** Resolves when no socket is open any more. */
@@ -114,6 +100,16 @@ export class SocketServer {
 
   destroySockets(): void {
     for (const socket of this.sockets) socket.destroy()
+  }
+
+  private handedOver(socket: Socket): void {
+    // It was under way when this process had enough.
+    if (!this.accepting) {
+      socket.destroy()
+      return
+    }
+    socket.allowHalfOpen = this.tlsServer === undefined
+    this.accepted(socket)
   }
 
   private accepted(socket: Socket): void {
@@ -173,26 +169,6 @@ export class SocketServer {
 
   private refused(address: string, reason: HandshakeRefusal): void {
     this.options.events.connectionRefused(this.options.name, address, reason)
-  }
-
-  private listenError(error: NodeJS.ErrnoException): GatewayError {
-    const { name, host, port } = this.options
-    const where = formatAuthority(host, port)
-    if (error.code === 'EADDRINUSE') {
-      return new GatewayError('ADDRESS_IN_USE', `Listener "${name}": ${where} is in use.`, {
-        hint: 'Stop the program that listens there, or give the listener another port.',
-        cause: error,
-      })
-    }
-    const hint =
-      error.code === 'EACCES'
-        ? 'Ports below 1024 need rights that this user does not have; choose a higher one.'
-        : 'Set the host of the listener to an address of this machine, or to 0.0.0.0 or :: for all of them.'
-    return new GatewayError(
-      'ADDRESS_UNAVAILABLE',
-      `Listener "${name}" cannot listen on ${where} (${error.message}).`,
-      { hint, cause: error },
-    )
   }
 }
 
