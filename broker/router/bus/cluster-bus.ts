@@ -1,0 +1,418 @@
+import type {
+  Addressees,
+  Membership,
+  NodeBus,
+  NodeListener,
+  NodeQuestion,
+  QueuedPlace,
+  RedisCommands,
+  RedisPort,
+} from '../../contract/cluster.js'
+import type { Clock } from '../../contract/clock.js'
+import { GatewayError } from '../../contract/errors.js'
+import type { BusEvents } from '../../contract/events.js'
+import type { Message } from '../../contract/message.js'
+import type { Router } from '../../contract/router.js'
+import type { Service } from '../../contract/service.js'
+import type { WriteDone } from '../../contract/store.js'
+import { busKeys, removeKeys, type BusKeys } from './bus-keys.js'
+import { Entry, type EntryItems } from './entry.js'
+import { InterestCopy } from './interest-copy.js'
+import type { InterestTellers, LocalInterest } from './local-interest.js'
+import { MessageBodies } from './message-body.js'
+import { Outgoing } from './outgoing.js'
+import { Questions } from './questions.js'
+import { RemoteInterest } from './remote-interest.js'
+import { RemoteNode } from './remote-node.js'
+import { Senders } from './senders.js'
+import { StreamReader } from './stream-reader.js'
+import { StreamWriter } from './stream-writer.js'
+import { WriteHealth } from './write-health.js'
+import { WrittenLine } from './written-line.js'
+
+export interface ClusterBusParts {
+  readonly membership: Membership
+  readonly redis: RedisPort
+  /** Gets a subscriber for each other node. */
+  readonly router: Router
+  /** The one that the router tells what is wanted here. */
+  readonly interest: LocalInterest
+  readonly clock: Clock
+  readonly events: BusEvents
+  /** A listener threw. */
+  readonly onDefect: (error: unknown) => void
+  /** Runs a task at the end of the turn of the event loop. Default: `setImmediate`. */
+  readonly defer?: (task: () => void) => void
+  /** What may wait for one node while Redis is away, bytes, 1 upwards. Default: 32 MiB. */
+  readonly backlogBytes?: number
+}
+
+const BACKLOG_BYTES = 33_554_432
+/** How long `settled`, and a node that begins, wait for another one, milliseconds. */
+const SETTLE_MS = 1_000
+/** How long a node that stops waits for what it has handed over, milliseconds. */
+const FAREWELL_MS = 1_000
+
+/** A node's place in the cluster: from its stream being made until it stops or is expelled. */
+interface Presence {
+  readonly self: string
+  readonly keys: BusKeys
+  readonly reader: StreamReader
+  readonly copy: InterestCopy
+}
+
+interface Peer {
+  readonly outgoing: Outgoing
+  readonly interest: RemoteInterest
+}
+
+/**
+ * The bus between nodes: each has a stream in Redis that the others write to. Start it before this node joins, so
+ * that there is a stream when others hear of it; `introduced` tells when others know what is wanted here.
+ */
+export class ClusterBus implements NodeBus, Service, InterestTellers {
+  readonly name = 'bus'
+  private readonly peers = new Map<string, Peer>()
+  private readonly senders = new Senders()
+  private readonly line = new WrittenLine()
+  private readonly bodies = new MessageBodies()
+  private readonly questions: Questions
+  private readonly health: WriteHealth
+  private readonly defer: (task: () => void) => void
+  private readonly incoming: EntryItems
+  private readonly limits: { readonly bytes: number }
+  private listener: NodeListener | undefined
+  private commands: RedisCommands | undefined
+  private presence: Presence | undefined
+  private unwatch: (() => void) | undefined
+  private dirty: Outgoing[] = []
+  private scheduled = false
+  private count = 0
+  /** The message handed over last in this turn, and whether it was refused. */
+  private lastMessage: Message | undefined
+  private lastRefused = false
+  /** Whose entry is being read. */
+  private sender = ''
+
+  constructor(private readonly parts: ClusterBusParts) {
+    this.questions = new Questions(parts.clock)
+    this.health = new WriteHealth(parts.events)
+    this.defer = parts.defer ?? setImmediate
+    this.limits = { bytes: parts.backlogBytes ?? BACKLOG_BYTES }
+    this.incoming = {
+      message: (message, addressees) => this.received(message, addressees),
+      interest: (change) => this.peers.get(this.sender)?.interest.told(change),
+      question: (id, question) => void this.reply(this.sender, id, question),
+      answer: (id) => this.questions.answered(this.sender, id),
+    }
+    parts.interest.connect(this)
+  }
+
+  listen(listener: NodeListener): void {
+    this.listener = listener
+  }
+
+  /** Resolves when this node has its stream: waits for Redis. */
+  async start(): Promise<void> {
+    this.commands = this.parts.redis.open('bus')
+    this.unwatch = this.parts.membership.watch({
+      joined: (node) => {
+        this.senders.joined(node)
+        this.peer(node)
+      },
+      left: (node) => this.left(node),
+      expelled: () => this.leave(),
+      rejoined: () => this.join(),
+    })
+    await this.join()
+  }
+
+  /** Writes what waits, for a second at most, and removes what this node has in Redis. */
+  async stop(): Promise<void> {
+    this.unwatch?.()
+    this.unwatch = undefined
+    if (this.presence !== undefined) {
+      this.endTurn()
+      await this.allWritten()
+      await this.leave()
+    }
+    this.commands?.close()
+    this.commands = undefined
+  }
+
+  /**
+   * Resolves when every other node knows of this one and what it wants, and the other way round, or does not answer:
+   * what is published here from then on gets everywhere. To be called once this node has joined.
+   */
+  async introduced(): Promise<void> {
+    await Promise.all(
+      [...this.parts.membership.others].map(async (node) => {
+        await this.ask(node, { kind: 'caught-up' }, SETTLE_MS)
+        await this.peers.get(node)?.interest.takingIn
+      }),
+    )
+  }
+
+  get handedOver(): number {
+    return this.count
+  }
+
+  forward(node: string, message: Message): void {
+    const outgoing = this.handOver(node, message)
+    if (outgoing?.forward(message) === false) this.refuse(message, true)
+  }
+
+  forwardShared(node: string, message: Message, sharedFilter: string): void {
+    const outgoing = this.handOver(node, message)
+    if (outgoing?.forwardShared(message, sharedFilter) === false) this.refuse(message, true)
+  }
+
+  forwardQueued(node: string, message: Message, place: QueuedPlace): void {
+    const outgoing = this.handOver(node, message)
+    if (outgoing?.forwardQueued(message, place) === false) this.refuse(message, false)
+  }
+
+  written(done: WriteDone): void {
+    if (this.presence === undefined) done(closed())
+    else this.line.wait(done, this.lastRefused ? busy() : undefined)
+  }
+
+  ask(node: string, question: NodeQuestion, withinMs: number): Promise<boolean> {
+    const outgoing = this.peer(node)?.outgoing
+    if (outgoing === undefined) return Promise.resolve(false)
+    return this.questions.ask(node, withinMs, (id) => outgoing.question(id, question))
+  }
+
+  wake(): void {
+    if (this.scheduled) return
+    this.scheduled = true
+    this.defer(this.endTurn)
+  }
+
+  async settle(): Promise<void> {
+    const asked = [...this.peers.keys()].map((node) => this.ask(node, { kind: 'caught-up' }, SETTLE_MS))
+    await Promise.all(asked)
+  }
+
+  private async join(): Promise<void> {
+    const { redis, membership, clock, interest } = this.parts
+    const { commands, health, defer } = this
+    if (commands === undefined) return
+    const self = membership.self
+    const keys = busKeys(redis.keyPrefix, self)
+    const reader = new StreamReader({
+      redis,
+      commands,
+      keys,
+      clock,
+      health,
+      defer,
+      onEntry: (bytes) => this.arrived(bytes),
+      onLost: () => this.lost(),
+    })
+    const presence = { self, keys, reader, copy: new InterestCopy({ redis: commands, keys, clock, health }) }
+    this.presence = presence
+    await reader.start()
+    if (this.presence !== presence) return
+    presence.copy.rewrite(interest.beginAnew(), interest.all())
+    for (const node of membership.others) this.peer(node)
+  }
+
+  /** Lets go of everything: what others send to this name from now on is lost. */
+  private async leave(): Promise<void> {
+    const { presence } = this
+    if (presence === undefined) return
+    this.presence = undefined
+    this.line.fail(closed())
+    this.questions.end()
+    for (const node of [...this.peers.keys()]) this.forget(node)
+    this.senders.clear()
+    this.dirty = []
+    presence.copy.close()
+    await presence.reader.stop()
+    await this.remove(presence.keys)
+  }
+
+  private left(node: string): void {
+    this.forget(node)
+    void this.remove(busKeys(this.parts.redis.keyPrefix, node))
+  }
+
+  private forget(node: string): void {
+    this.senders.left(node)
+    this.questions.left(node)
+    const peer = this.peers.get(node)
+    if (peer === undefined) return
+    this.peers.delete(node)
+    const lost = peer.outgoing.close()
+    if (lost > 0) this.parts.events.busDropped('node_left', lost)
+    peer.interest.close()
+  }
+
+  /** Keys that cannot be removed now go by themselves. */
+  private async remove(keys: BusKeys): Promise<void> {
+    try {
+      if (this.commands !== undefined) await removeKeys(this.commands, keys)
+    } catch (error) {
+      this.health.failed(error)
+    }
+  }
+
+  /** The other node; met now, unless it has left or is nobody. */
+  private peer(node: string): Peer | undefined {
+    const known = this.peers.get(node)
+    if (known !== undefined) return known
+    const { presence, commands } = this
+    if (presence === undefined || commands === undefined) return undefined
+    if (node === presence.self || this.senders.hasLeft(node)) return undefined
+    const peer = this.meet(node, presence.self, commands)
+    this.peers.set(node, peer)
+    const version = this.parts.interest.version
+    // Whatever was told before they met is read from Redis.
+    peer.outgoing.interest({ base: version, version, wanted: [] })
+    return peer
+  }
+
+  private meet(node: string, self: string, redis: RedisCommands): Peer {
+    const { membership, router, clock, events } = this.parts
+    const { bodies, line, limits, health } = this
+    const keys = busKeys(this.parts.redis.keyPrefix, node)
+    const stream = new StreamWriter(keys.stream, {
+      redis,
+      clock,
+      events,
+      health,
+      line,
+      isMember: () => membership.others.has(node),
+      onGone: () => this.forget(node),
+    })
+    const onDirty = (outgoing: Outgoing): void => {
+      this.dirty.push(outgoing)
+      this.wake()
+    }
+    const newNode = (): RemoteNode => new RemoteNode(node, this, router)
+    return {
+      outgoing: new Outgoing(stream, { self, bodies, line, limits, onDirty }),
+      interest: new RemoteInterest({ redis, key: keys.interest, clock, health, newNode }),
+    }
+  }
+
+  private handOver(node: string, message: Message): Outgoing | undefined {
+    const outgoing = this.peer(node)?.outgoing
+    if (outgoing === undefined) return undefined
+    this.count++
+    if (this.lastMessage !== message) {
+      this.lastMessage = message
+      this.lastRefused = false
+    }
+    return outgoing
+  }
+
+  private refuse(message: Message, isPublishersLoss: boolean): void {
+    this.parts.events.busDropped(message.qos === 0 ? 'backlog' : 'refused', 1)
+    if (isPublishersLoss && message.qos > 0) this.lastRefused = true
+  }
+
+  private readonly endTurn = (): void => {
+    this.scheduled = false
+    if (this.presence !== undefined) this.tellChanges(this.presence.copy)
+    this.parts.interest.settle().catch(this.parts.onDefect)
+    const { dirty } = this
+    this.dirty = []
+    for (const outgoing of dirty) outgoing.flush()
+    this.bodies.forget()
+    this.lastMessage = undefined
+    this.lastRefused = false
+    this.line.turn()
+  }
+
+  private tellChanges(copy: InterestCopy): void {
+    for (const change of this.parts.interest.changes()) {
+      copy.write(change.version, change.wanted)
+      for (const { outgoing } of this.peers.values()) outgoing.interest(change)
+    }
+  }
+
+  private arrived(bytes: Buffer): void {
+    let entry: Entry
+    try {
+      entry = new Entry(bytes)
+    } catch (error) {
+      this.damaged(error)
+      this.missed(undefined)
+      return
+    }
+    const { sender } = entry
+    const arrival = this.senders.arrived(sender, entry.number)
+    if (arrival === 'duplicate') return
+    if (arrival === 'gap') this.missed(sender)
+    this.peer(sender)
+    this.sender = sender
+    try {
+      this.parts.events.entryRead(entry.read(this.incoming), bytes.length)
+    } catch (error) {
+      this.damaged(error)
+      this.missed(sender)
+    }
+  }
+
+  private received(message: Message, addressees: Addressees): void {
+    try {
+      this.listener?.message(this.sender, message, addressees)
+    } catch (error) {
+      this.parts.onDefect(error)
+    }
+  }
+
+  private async reply(from: string, id: number, question: NodeQuestion): Promise<void> {
+    try {
+      if (question.kind === 'caught-up') await this.peers.get(from)?.interest.takingIn
+      await this.listener?.asked(from, question)
+      this.peer(from)?.outgoing.answer(id)
+    } catch (error) {
+      this.parts.onDefect(error)
+    }
+  }
+
+  private damaged(error: unknown): void {
+    this.parts.events.busEntryDamaged(error instanceof Error ? error : new Error(String(error)))
+  }
+
+  private missed(node: string | undefined): void {
+    this.parts.events.busEntriesMissed(node)
+    if (node === undefined) for (const { interest } of this.peers.values()) interest.missed()
+    else this.peers.get(node)?.interest.missed()
+    try {
+      this.listener?.missed(node)
+    } catch (error) {
+      this.parts.onDefect(error)
+    }
+  }
+
+  /** Redis has lost this node's stream or a part of it, and perhaps what it wants as well. */
+  private lost(): void {
+    const { interest } = this.parts
+    this.presence?.copy.rewrite(interest.beginAnew(), interest.all())
+    const { version } = interest
+    for (const { outgoing } of this.peers.values()) outgoing.interest({ base: version, version, wanted: [] })
+    this.missed(undefined)
+  }
+
+  private async allWritten(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = this.parts.clock.schedule(FAREWELL_MS, resolve)
+      this.line.wait(() => {
+        timer.cancel()
+        resolve()
+      }, undefined)
+    })
+  }
+}
+
+function busy(): GatewayError {
+  return new GatewayError('STORE_BUSY', 'Too much waits for Redis on its way to other nodes.')
+}
+
+function closed(): GatewayError {
+  return new GatewayError('STORE_CLOSED', 'The bus between nodes has ended.')
+}

@@ -1,0 +1,95 @@
+import type { RedisCommands, RedisReply } from '../../contract/cluster.js'
+import type { Clock, Timer } from '../../contract/clock.js'
+import { KEPT_SECONDS, type BusKeys } from './bus-keys.js'
+import { WRITE_INTEREST } from './bus-scripts.js'
+import type { WriteHealth } from './write-health.js'
+
+/** Pause before what failed is written again, milliseconds. */
+const RETRY_MS = 100
+/** Filters a script: it holds up Redis for a millisecond at most. */
+const FILTERS_PER_WRITE = 1_000
+
+export interface InterestCopyParts {
+  readonly redis: RedisCommands
+  readonly keys: BusKeys
+  readonly clock: Clock
+  readonly health: WriteHealth
+}
+
+/** What this node wants, in Redis, for nodes that come later or have missed a change. Changes are written in order. */
+export class InterestCopy {
+  private pending = new Map<string, number>()
+  private version = 0
+  private anew = false
+  private busy = false
+  private pause: Timer | undefined
+  private closed = false
+
+  constructor(private readonly parts: InterestCopyParts) {}
+
+  write(version: number, wanted: Iterable<readonly [filter: string, members: number]>): void {
+    this.version = version
+    for (const [filter, members] of wanted) this.pending.set(filter, members)
+    this.go()
+  }
+
+  /** Writes everything, in the place of whatever is there. */
+  rewrite(version: number, wanted: Iterable<readonly [filter: string, members: number]>): void {
+    this.anew = true
+    this.pending.clear()
+    this.write(version, wanted)
+  }
+
+  close(): void {
+    this.closed = true
+    this.pause?.cancel()
+  }
+
+  private go(): void {
+    if (this.busy || this.closed) return
+    this.busy = true
+    const { pending, version, anew } = this
+    this.pending = new Map()
+    this.anew = false
+    this.send([...pending], version, anew).then(
+      (there) => this.ended(there, pending, anew),
+      (error: unknown) => {
+        if (!this.closed) this.parts.health.failed(error)
+        this.ended(false, pending, anew)
+      },
+    )
+  }
+
+  private async send(
+    wanted: readonly (readonly [string, number])[],
+    version: number,
+    anew: boolean,
+  ): Promise<boolean> {
+    const { redis, keys } = this.parts
+    for (let from = 0; from === 0 || from < wanted.length; from += FILTERS_PER_WRITE) {
+      const chunk = wanted.slice(from, from + FILTERS_PER_WRITE)
+      const last = from + FILTERS_PER_WRITE >= wanted.length
+      const head = [keys.stream, KEPT_SECONDS, anew && from === 0 ? 1 : 0, last ? version : '']
+      const written: RedisReply = await redis.script(WRITE_INTEREST, keys.interest, ...head, ...chunk.flat())
+      if (written === 0) return false
+    }
+    return true
+  }
+
+  private ended(there: boolean, sent: ReadonlyMap<string, number>, anew: boolean): void {
+    this.busy = false
+    if (this.closed) return
+    if (there) {
+      if (this.pending.size > 0 || this.anew) this.go()
+      return
+    }
+    // Done again with what has come meanwhile: what was wanted last counts.
+    if (!this.anew) this.pending = new Map([...sent, ...this.pending])
+    this.anew ||= anew
+    this.busy = true
+    this.pause = this.parts.clock.schedule(RETRY_MS, () => {
+      this.busy = false
+      this.go()
+    })
+  }
+}

@@ -1,0 +1,47 @@
+import type { NodeBus } from '../../contract/cluster.js'
+import type { Message } from '../../contract/message.js'
+import type { Router } from '../../contract/router.js'
+import type { Delivery, Subscriber, Subscription } from '../../contract/subscription.js'
+import { parseFilter } from '../../contract/topic.js'
+
+/** Bounds of the protocol: what a session of another node has subscribed to was checked there. */
+const FILTER_LIMITS = { maxLevels: 100, maxBytes: 65_535 }
+
+/** Another node as a subscriber: one copy of a message, for whoever wants it there. */
+export class RemoteNode implements Subscriber {
+  readonly clientId = ''
+  readonly durable = false
+  readonly online = true
+
+  constructor(
+    readonly node: string,
+    private readonly bus: Pick<NodeBus, 'forward' | 'forwardShared'>,
+    private readonly router: Pick<Router, 'subscribe' | 'unsubscribe' | 'remove'>,
+  ) {}
+
+  deliver(message: Message, { sharedFilter }: Delivery): void {
+    if (sharedFilter === undefined) this.bus.forward(this.node, message)
+    else this.bus.forwardShared(this.node, message, sharedFilter)
+  }
+
+  /** `members`: 0: wanted no more. A filter that is none is passed over. */
+  wants(text: string, members: number): void {
+    const parsed = parseFilter(text, FILTER_LIMITS)
+    if (typeof parsed === 'string') return
+    if (members > 0) this.router.subscribe(this, { ...AS_PUBLISHED, ...parsed, members })
+    else this.router.unsubscribe(this, parsed.filter, parsed.share)
+  }
+
+  remove(): void {
+    this.router.remove(this)
+  }
+}
+
+/** Each subscriber there has its own QoS and options: they are applied there. */
+const AS_PUBLISHED: Omit<Subscription, 'filter' | 'share' | 'members'> = {
+  qos: 2,
+  noLocal: false,
+  retainAsPublished: true,
+  retainHandling: 2,
+  identifier: undefined,
+}
