@@ -323,6 +323,12 @@ export const configSchema = z.strictObject({
         .min(1)
         .default('./data')
         .describe('Folder of the embedded store; made when it is missing.'),
+      workers: z
+        .union([z.literal('auto'), z.int().min(1).max(256)])
+        .default(1)
+        .describe(
+          'Processes behind the ports of the listeners; `auto`: one for each core. More than one need `store.type: redis`.',
+        ),
     })
     .prefault({})
     .describe('This process.'),
@@ -362,6 +368,18 @@ export const configSchema = z.strictObject({
     .prefault({})
     .describe('Where sessions, queued and retained messages are kept.'),
   redis: redis.optional().describe('The Redis of `store.type: redis`.'),
+  cluster: z
+    .strictObject({
+      leaseSeconds: seconds
+        .min(0.5)
+        .max(300)
+        .default(10)
+        .describe(
+          'Seconds of silence after which the other nodes take this one for dead, publish the wills of its clients and take over; the same on all nodes. It tells them three times as often that it lives.',
+        ),
+    })
+    .prefault({})
+    .describe('The nodes that share a Redis and a `redis.keyPrefix`.'),
   auth: z
     .strictObject({
       anonymous: z

@@ -10,17 +10,20 @@ import { systemClock, type Clock } from '../contract/clock.js'
 import type { Engine } from '../contract/engine.js'
 import { Message } from '../contract/message.js'
 import type { Service } from '../contract/service.js'
+import type { SocketSource } from '../contract/transport.js'
 import { createEngine, type Aedes } from '../engine/engine.js'
 import { StorePersistence } from '../engine/persistence.js'
 import { createRouter } from '../router/router.js'
 import { SessionService } from '../session/session-service.js'
 import { SysTree } from '../telemetry/sys-tree.js'
+import type { MetricSamples } from '../telemetry/merged-metrics.js'
 import { Telemetry } from '../telemetry/telemetry.js'
 import { Listener, type ListenerAddress } from '../transport/listener.js'
 import { createBridges } from './bridges.js'
 import { Drain } from './drain.js'
+import { duty } from './duty.js'
 import { PACKAGE_VERSION } from './package.js'
-import { ServiceStack, step } from './services.js'
+import { ServiceStack, step, type ServiceReadiness } from './services.js'
 import { createStores } from './stores.js'
 
 export interface GatewayOptions {
@@ -32,6 +35,12 @@ export interface GatewayOptions {
   readonly logDestination?: DestinationStream
   /** Default: the system's. Tests hand in one that jumps. */
   readonly clock?: Clock
+}
+
+/** For a gateway that is one of several processes of a node. */
+export interface WorkerOptions {
+  /** Where its listeners get their sockets from. */
+  readonly sockets: SocketSource
 }
 
 export interface Gateway {
@@ -54,11 +63,22 @@ export interface Gateway {
   readonly adminUrl: string | undefined
 }
 
+/** What the process around a gateway needs of it beside that. */
+export interface GatewayProcess extends Gateway {
+  readiness(): readonly ServiceReadiness[]
+  metrics(): Promise<readonly MetricSamples[]>
+  /** Begins what a node does once: pipelines and `$SYS`. A gateway that is no worker has begun it already. */
+  lead(): Promise<void>
+}
+
 /**
  * Puts a gateway together: the one place where the parts meet. Nothing is opened before `start`, except for the
  * bridges file, whose faults are reported here.
  */
-export async function buildGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
+export async function buildGateway(
+  config: Config,
+  options: GatewayOptions & { readonly worker?: WorkerOptions } = {},
+): Promise<GatewayProcess> {
   const { clock = systemClock } = options
   const nodeId = config.node.id === 'auto' ? randomBytes(6).toString('hex') : config.node.id
   const telemetry = new Telemetry({
@@ -71,17 +91,24 @@ export async function buildGateway(config: Config, options: GatewayOptions = {})
   })
   const log = telemetry.log('gateway')
 
-  const { store, connections } = createStores(config, telemetry, clock)
-  const router = createRouter()
-  const persistence = new StorePersistence(store)
-  const publishing = createEngine({ store, router, clock, events: telemetry.pipeline, nodeId, persistence })
+  const { store, connections, cluster } = createStores(config, telemetry, clock)
+  const router = cluster?.router ?? createRouter()
+  const publishing = createEngine({
+    store,
+    router,
+    clock,
+    events: telemetry.pipeline,
+    nodeId,
+    persistence: new StorePersistence(store),
+    bus: cluster?.links.bus,
+  })
   const { engine, broker } = publishing
   const access = new AccessService(config.auth, { clock, events: telemetry.access, fetch, randomBytes })
   const sessions = new SessionService({
     engine,
     router,
     store,
-    links: undefined,
+    links: cluster?.links,
     stopWithinMs: config.shutdown.graceSeconds * 1000,
     authentication: access,
     enhancedAuthentication: access,
@@ -93,7 +120,8 @@ export async function buildGateway(config: Config, options: GatewayOptions = {})
     newClientId: () => `auto-${randomBytes(9).toString('base64url')}`,
     onDefect: (error) => telemetry.pipeline.defect(error),
   })
-  const bridges = createBridges(config.bridges.file, {
+  const leads = options.worker === undefined
+  const pipelines = createBridges(config.bridges.file, {
     engine,
     router,
     store,
@@ -102,6 +130,10 @@ export async function buildGateway(config: Config, options: GatewayOptions = {})
     environment: options.environment ?? {},
     graceMs: config.shutdown.graceSeconds * 1000,
   })
+
+  const bridges = duty(pipelines, leads)
+  const sys =
+    config.sys.intervalSeconds > 0 ? duty(createSysTree(config, telemetry, engine), leads) : undefined
 
   let connectionsSoFar = 0
   const nextConnectionId = () => ++connectionsSoFar
@@ -115,6 +147,7 @@ export async function buildGateway(config: Config, options: GatewayOptions = {})
         nextConnectionId,
         limits: config.limits,
         timeouts: { shutdownMs: config.shutdown.graceSeconds * 1000 },
+        source: options.worker?.sockets,
         handleRequest: wantsDashboard ? await loadDashboard({ webSocketPath: listener.path }) : undefined,
       })
     }),
@@ -134,10 +167,11 @@ export async function buildGateway(config: Config, options: GatewayOptions = {})
     clock,
     log,
   })
+  const readiness = () => [...stack.readiness(), ...drain.readiness()]
   const admin = config.admin.enabled
     ? new AdminServer(config.admin, {
         telemetry,
-        readiness: () => [...stack.readiness(), ...drain.readiness()],
+        readiness,
         drain,
       })
     : undefined
@@ -151,18 +185,21 @@ export async function buildGateway(config: Config, options: GatewayOptions = {})
           return Promise.resolve()
         },
       }),
+      ...(cluster === undefined ? [] : [cluster.farewell]),
       step('store', {
         start: () => store.open(),
         stop: () => store.close(),
         readiness: () => store.readiness(),
       }),
+      ...(cluster?.entry ?? []),
       publishing,
       access,
       // Closed behind the sessions: they say goodbye through these sockets.
       step('sockets', { stop: () => all(listeners, (listener) => listener.stop()) }),
       sessions,
+      ...(cluster === undefined ? [] : [cluster.introduction]),
       bridges,
-      ...(config.sys.intervalSeconds > 0 ? [createSysTree(config, telemetry, engine)] : []),
+      ...(sys === undefined ? [] : [sys]),
       step('listeners', {
         start: () => inTurn(listeners, (listener) => listener.start()),
         stop: () => {
@@ -187,6 +224,12 @@ export async function buildGateway(config: Config, options: GatewayOptions = {})
       // What has not been started has nobody to say goodbye to.
       if (stack.running) await drain.run()
       await stack.stop()
+    },
+    readiness,
+    metrics: () => telemetry.metrics(),
+    async lead() {
+      await bridges.lead()
+      await sys?.lead()
     },
     get addresses() {
       return new Map(listeners.map((listener) => [listener.name, listener.address()]))

@@ -8,23 +8,41 @@ import { MemoryStore } from '../store/memory/memory-store.js'
 import { RedisConnections } from '../store/redis/connection.js'
 import { RedisStore } from '../store/redis/redis-store.js'
 import type { Telemetry } from '../telemetry/telemetry.js'
+import { createCluster, type Cluster } from './cluster.js'
 
-/** What keeps the data of a configuration. `connections`: where there is a Redis, whoever wants one. */
+/** What keeps the data of a configuration. */
 export interface Stores {
   readonly store: Store
+  /** Where there is a Redis, whoever wants one. */
   readonly connections: RedisConnections | undefined
+  /** The nodes that share the store; undefined: it belongs to this process. */
+  readonly cluster: Cluster | undefined
 }
 
 /** Makes the store of the configuration; nothing is opened. Throws TLS_FILE_INVALID. */
 export function createStores(config: Config, telemetry: Telemetry, clock: Clock): Stores {
-  const connections =
-    config.redis === undefined ? undefined : new RedisConnections(config.redis, telemetry.redis)
-  return { store: createStore(config, connections, telemetry, clock), connections }
+  const { redis } = config
+  const connections = redis === undefined ? undefined : new RedisConnections(redis, telemetry.redis)
+  const livingInstances = () => cluster?.membership.known() ?? Promise.resolve(new Set<string>())
+  const store = createStore(config, connections, livingInstances, telemetry, clock)
+  const cluster =
+    store instanceof RedisStore && connections !== undefined && redis !== undefined
+      ? createCluster({
+          store,
+          connections,
+          keyPrefix: redis.keyPrefix,
+          leaseSeconds: config.cluster.leaseSeconds,
+          clock,
+          telemetry,
+        })
+      : undefined
+  return { store, connections, cluster }
 }
 
 function createStore(
   { store, node, limits, redis }: Config,
   connections: RedisConnections | undefined,
+  livingInstances: () => Promise<ReadonlySet<string>>,
   telemetry: Telemetry,
   clock: Clock,
 ): Store {
@@ -49,6 +67,7 @@ function createStore(
         waitReplicas: redis.waitReplicas,
         connectTimeoutMs: redis.connectTimeoutSeconds * 1_000,
         newInstance: () => randomBytes(9).toString('base64url'),
+        livingInstances,
       }
       return new RedisStore(options, bounds, telemetry.store, clock)
     }

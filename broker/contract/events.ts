@@ -49,6 +49,8 @@ export interface SessionEvents {
   messageSent(qos: QoS, bytes: number): void
   messageDropped(reason: DropReason, clientId: string | undefined, count: number): void
   sessionExpired(clientId: string): void
+  /** A client has connected here that was connected to another node. `answered`: whether that has let go of it in time. */
+  clientTakenOver(clientId: string, from: string, answered: boolean): void
   willPublished(clientId: string): void
   subscribed(clientId: string, filter: string, granted: number): void
   unsubscribed(clientId: string, filter: string): void
@@ -171,12 +173,13 @@ export type BusDropReason =
   | 'refused' // the same, QoS 1 and 2: the publisher was told, or the message is in the queue of its receiver
   | 'node_left' // not read by a node that is no more
 
-/** Of sessions that other nodes had. Nodes come and go: no label names one. */
-export interface ClusterEvents {
-  /** A client has connected here that was connected to another node. `answered`: whether that node has let go of it in time. */
-  clientTakenOver(clientId: string, from: string, answered: boolean): void
-  /** What this node got of one that is no more: sessions that it closed, and wills that it sees to. */
-  nodeAdopted(sessions: number, wills: number): void
+/** Of the processes behind one set of ports (`node.workers`). Workers are numbered from 1. */
+export interface WorkerEvents {
+  workerReady(worker: number, pid: number): void
+  /** It ended by itself; it is started again after `restartInMs`. Error. */
+  workerExited(worker: number, how: string, restartInMs: number): void
+  /** It runs what only one of them does: pipelines and the `$SYS` tree. */
+  workerLeads(worker: number): void
 }
 
 export interface AccessEvents {

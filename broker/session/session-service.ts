@@ -27,7 +27,7 @@ export class SessionService implements Service {
     const bus = links?.bus
     const wheel = new TimerWheel(clock, TICK_MS, onDefect)
     const wills = new Wills(store, engine, wheel, clock, events, onDefect, links?.store)
-    const claims = links === undefined ? undefined : new ClientClaims(links, wills)
+    const claims = links === undefined ? undefined : new ClientClaims(links, wills, events)
     const table = (this.table = new SessionTable(router, bus))
     const queueBounds = {
       messages: limits.queuedMessages,

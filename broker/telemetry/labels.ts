@@ -1,4 +1,10 @@
-import type { ConnectRefusal, DropReason, HandshakeRefusal, HookName } from '../contract/events.js'
+import type {
+  BusDropReason,
+  ConnectRefusal,
+  DropReason,
+  HandshakeRefusal,
+  HookName,
+} from '../contract/events.js'
 import type { CloseCause } from '../contract/transport.js'
 
 /** The closed sets of the contract as lists. A member that the contract gains fails to compile until it is here. */
@@ -66,6 +72,12 @@ export const dropReasons = closedSet<DropReason>({
   retained_limit: true,
   invalid_topic: true,
   bridge_overflow: true,
+})
+
+export const busDropReasons = closedSet<BusDropReason>({
+  backlog: true,
+  refused: true,
+  node_left: true,
 })
 
 export const hookNames = closedSet<HookName>({

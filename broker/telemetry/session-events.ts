@@ -21,6 +21,7 @@ export class SessionTelemetry implements SessionEvents {
   private readonly sentBytes: ByQos
   private readonly expired: Cell
   private readonly wills: Cell
+  private readonly takeovers: Readonly<Record<'yes' | 'no', Cell>>
   private readonly subscribes: Cell
   private readonly unsubscribes: Cell
 
@@ -64,6 +65,12 @@ export class SessionTelemetry implements SessionEvents {
     )
     this.expired = counter(registry, { name: 'sessions_expired_total', help: 'Sessions that expired.' })
     this.wills = counter(registry, { name: 'wills_published_total', help: 'Will messages published.' })
+    this.takeovers = labeledCounter(registry, {
+      name: 'node_takeovers_total',
+      help: 'Clients that connected here and were connected to another node, by whether that let go of them in time.',
+      label: 'answered',
+      values: ['yes', 'no'],
+    })
     this.subscribes = counter(registry, { name: 'subscribes_total', help: 'Subscriptions made.' })
     this.unsubscribes = counter(registry, {
       name: 'unsubscribes_total',
@@ -157,6 +164,16 @@ export class SessionTelemetry implements SessionEvents {
   sessionExpired(clientId: string): void {
     this.expired.count++
     this.log.info('session_expired', clientId, { client: printable(clientId) }, 'session expired')
+  }
+
+  clientTakenOver(clientId: string, from: string, answered: boolean): void {
+    this.takeovers[answered ? 'yes' : 'no'].count++
+    this.log.info(
+      'client_taken_over',
+      clientId,
+      { client: printable(clientId), from, answered },
+      'a client has come here from another node',
+    )
   }
 
   willPublished(clientId: string): void {

@@ -2,15 +2,26 @@ import type { DestinationStream } from 'pino'
 import { Registry } from 'prom-client'
 import type { Config } from '../../config/schema.js'
 import type { Clock } from '../contract/clock.js'
-import type { AccessEvents, BridgeEvents, RedisEvents, StoreEvents } from '../contract/events.js'
+import type {
+  AccessEvents,
+  BridgeEvents,
+  BusEvents,
+  MembershipEvents,
+  RedisEvents,
+  StoreEvents,
+  WorkerEvents,
+} from '../contract/events.js'
 import type { Service } from '../contract/service.js'
 import { AccessTelemetry } from './access-events.js'
 import { BridgeTelemetry } from './bridge-events.js'
+import { BusTelemetry } from './bus-events.js'
 import { gauge } from './cells.js'
 import { EventLog } from './event-log.js'
 import { EventLoopDelay } from './event-loop.js'
 import { LineLimiter } from './line-limiter.js'
 import { createLog, type Log } from './log.js'
+import { MembershipTelemetry } from './membership-events.js'
+import type { MetricSamples } from './merged-metrics.js'
 import { MessageDrops } from './message-drops.js'
 import { PipelineTelemetry } from './pipeline-events.js'
 import { ProcessMetrics } from './process-metrics.js'
@@ -19,6 +30,7 @@ import { SessionTelemetry } from './session-events.js'
 import { StoreTelemetry } from './store-events.js'
 import type { SysReadings } from './sys-tree.js'
 import { TransportTelemetry } from './transport-events.js'
+import { WorkerTelemetry } from './worker-events.js'
 
 export interface TelemetryOptions {
   readonly config: Pick<Config, 'log'>
@@ -51,7 +63,10 @@ export class Telemetry implements Service {
   readonly redis: RedisEvents
   readonly access: AccessEvents
   readonly bridges: BridgeEvents
+  readonly bus: BusEvents
+  readonly membership: MembershipEvents
   readonly pipeline: PipelineTelemetry
+  readonly workers: WorkerEvents
 
   private readonly drops: MessageDrops
   private readonly root: Log
@@ -82,7 +97,10 @@ export class Telemetry implements Service {
     this.redis = new RedisTelemetry(registry, this.eventLog('redis'))
     this.access = new AccessTelemetry(registry, this.eventLog('access'), authenticators)
     this.bridges = new BridgeTelemetry(registry, this.eventLog('bridges'))
+    this.bus = new BusTelemetry(registry, this.eventLog('bus'))
+    this.membership = new MembershipTelemetry(registry, this.eventLog('membership'))
     this.pipeline = new PipelineTelemetry(registry, this.eventLog('pipeline'), drops)
+    this.workers = new WorkerTelemetry(registry, this.eventLog('workers'))
     this.eventLoop = new EventLoopDelay(registry)
     this.process = new ProcessMetrics(registry)
   }
@@ -116,8 +134,8 @@ export class Telemetry implements Service {
     return { contentType: this.registry.contentType, text: await this.registry.metrics() }
   }
 
-  /** Name, type, help and labels of every metric, for the reference page. */
-  metrics(): ReturnType<Registry['getMetricsAsJSON']> {
+  /** Every metric with its samples as plain data. */
+  metrics(): Promise<readonly MetricSamples[]> {
     return this.registry.getMetricsAsJSON()
   }
 

@@ -1,4 +1,5 @@
 import { GatewayError } from '../../contract/errors.js'
+import type { SessionEvents } from '../../contract/events.js'
 import type { ClientClaim } from '../../contract/store.js'
 import type { Wills } from '../wills.js'
 import type { ClusterLinks } from './cluster-links.js'
@@ -17,8 +18,9 @@ export class ClientClaims {
   private readonly epochs = new Map<string, number>()
 
   constructor(
-    private readonly links: Pick<ClusterLinks, 'store' | 'bus' | 'events'>,
+    private readonly links: Pick<ClusterLinks, 'store' | 'bus'>,
     private readonly wills: Wills,
+    private readonly events: SessionEvents,
   ) {}
 
   /**
@@ -80,7 +82,7 @@ export class ClientClaims {
       { kind: 'takeover', clientId, epoch, sessionEnds },
       PATIENCE_MS,
     )
-    this.links.events.clientTakenOver(clientId, takenFrom, answered)
+    this.events.clientTakenOver(clientId, takenFrom, answered)
     return answered
   }
 }

@@ -1,5 +1,4 @@
 import type { Interest, Membership, NodeBus } from '../../contract/cluster.js'
-import type { ClusterEvents } from '../../contract/events.js'
 import type { SharedStore } from '../../contract/store.js'
 
 /** What sessions need of a cluster: absent where the store belongs to one process. */
@@ -9,5 +8,4 @@ export interface ClusterLinks {
   readonly membership: Membership
   readonly bus: NodeBus
   readonly interest: Interest
-  readonly events: ClusterEvents
 }

@@ -14,7 +14,10 @@ export class FollowedSessions implements SessionChangeListener {
   /** Changes that came while all sessions are being read; undefined: they are not. */
   private waiting: SessionChange[] | undefined
   private reading: Promise<void> | undefined
-  private started = false
+  private begun = false
+  private tellStarted: () => void = () => {}
+  /** Resolves when all sessions are known, or never will be. */
+  started = this.whenStarted()
   /** The last nodes that have gone: what they had done may be told later than that. */
   private readonly gone = new Set<string>()
 
@@ -32,12 +35,15 @@ export class FollowedSessions implements SessionChangeListener {
     this.waiting = []
     await this.links.store.follow(this)
     await this.read()
-    this.started = true
+    this.begun = true
+    this.tellStarted()
   }
 
   /** This node has been taken over from: it knows nothing until the next start. */
   stop(): void {
-    this.started = false
+    this.tellStarted()
+    if (this.begun) this.started = this.whenStarted()
+    this.begun = false
     this.waiting = undefined
   }
 
@@ -58,7 +64,7 @@ export class FollowedSessions implements SessionChangeListener {
    * effect before anybody can publish here: nobody has to wait for that.
    */
   async caughtUp(): Promise<void> {
-    if (!this.started) return
+    if (!this.begun) return
     await this.links.store.caughtUp()
     await this.reading
   }
@@ -118,6 +124,10 @@ export class FollowedSessions implements SessionChangeListener {
         // A delay ends with the session, whoever has ended it [MQTT-3.1.2-8].
         if (this.wills.isDelayed(clientId)) this.wills.sessionEnded(clientId).catch(this.onDefect)
     }
+  }
+
+  private whenStarted(): Promise<void> {
+    return new Promise((resolve) => (this.tellStarted = resolve))
   }
 
   private forget(clientId: string): void {

@@ -14,7 +14,7 @@ export type SessionClusterParts = Omit<ArrivalsParts, 'followed'> & { readonly c
 export class SessionCluster {
   private readonly followed: FollowedSessions
   private readonly expiry: ExpiryWatch
-  private unwatch: (() => void) | undefined
+  private readonly unwatch: () => void
   private isSuspended = false
 
   constructor(
@@ -28,6 +28,8 @@ export class SessionCluster {
     this.followed = new FollowedSessions(links, table, wills, endConnection, onDefect)
     this.expiry = new ExpiryWatch(links.store, clock, (clientId) => this.expire(clientId), onDefect)
     links.bus.listen(new Arrivals({ ...parts, followed: this.followed }))
+    // From the beginning: a node takes over from others as soon as it has joined.
+    this.unwatch = links.membership.watch(this.watcher)
   }
 
   /** Whether this node was taken for dead and has not joined again: nobody can connect to it. */
@@ -42,14 +44,14 @@ export class SessionCluster {
 
   /** Restores the sessions of all nodes, and publishes the wills that nobody answers for. */
   async start(): Promise<void> {
-    this.unwatch = this.links.membership.watch(this.watcher)
     await this.followed.start()
     await this.parts.wills.restore((clientId) => this.parts.table.find(clientId) !== undefined)
     this.expiry.start()
   }
 
   async stop(): Promise<void> {
-    this.unwatch?.()
+    this.unwatch()
+    this.followed.stop()
     await this.expiry.stop()
   }
 
@@ -66,7 +68,8 @@ export class SessionCluster {
 
   private async adopt(adopted: Adopted): Promise<void> {
     const { wills, table } = this.parts
-    this.links.events.nodeAdopted(adopted.sessions.length, adopted.wills.length)
+    // At the start, as well: whoever knows no sessions would publish what is delayed.
+    await this.followed.started
     await wills.adopt(adopted, (clientId) => table.find(clientId) !== undefined)
   }
 
