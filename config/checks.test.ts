@@ -73,6 +73,19 @@ describe('listeners', () => {
   })
 })
 
+describe('workers', () => {
+  it.each([
+    [1, 'level', true],
+    [2, 'level', false],
+    ['auto', 'memory', false],
+    ['auto', 'redis', true],
+    [4, 'redis', true],
+  ])('%s with store %s: %s', (workers, type, sound) => {
+    const redis = { url: 'redis://127.0.0.1' }
+    expect(paths({ node: { workers }, store: { type }, redis })).toEqual(sound ? [] : ['node.workers'])
+  })
+})
+
 describe('who may connect', () => {
   it.each([
     ['127.0.0.1', 'loopback', 0, true],

@@ -16,6 +16,7 @@ export const checks: readonly Check<Config>[] = [
   { reads: ['session'], run: responseInformation },
   { reads: ['limits'], run: roomForPackets },
   { reads: ['store', 'redis'], run: oneRedis },
+  { reads: ['node', 'store'], run: sharedByWorkers },
 ]
 
 function listenerNames({ listeners }: Config): readonly Fault[] {
@@ -249,6 +250,17 @@ function roomForPackets({ limits }: Config): readonly Fault[] {
       })
   }
   return faults
+}
+
+function sharedByWorkers({ node, store }: Config): readonly Fault[] {
+  if (node.workers === 1 || store.type === 'redis') return []
+  return [
+    {
+      path: ['node', 'workers'],
+      found: `${showValue(node.workers)} with \`store.type: ${store.type}\`, which belongs to one process`,
+      allowed: '1, or `store.type: redis`, which the processes share',
+    },
+  ]
 }
 
 function oneRedis({ store, redis }: Config): readonly Fault[] {

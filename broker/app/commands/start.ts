@@ -3,6 +3,7 @@ import { sourceText } from '../../../config/check-config.js'
 import { loadConfig } from '../../../config/load.js'
 import { buildGateway } from '../gateway.js'
 import { aborted, shutdownSignal } from '../shutdown.js'
+import { buildNode, workerCount } from '../workers/node.js'
 import { overrideOption } from './options.js'
 
 interface Options {
@@ -22,10 +23,10 @@ export function startCommand(): Command {
         overrides: options.set,
         env: process.env,
       })
-      const gateway = await buildGateway(config, {
-        configSource: sourceText(source),
-        environment: process.env,
-      })
+      const gateway =
+        workerCount(config) > 1
+          ? buildNode(config, sourceText(source))
+          : await buildGateway(config, { configSource: sourceText(source), environment: process.env })
       await gateway.start()
       await aborted(stop)
       await gateway.stop()

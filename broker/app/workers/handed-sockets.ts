@@ -1,0 +1,48 @@
+import type { AddressInfo, Socket } from 'node:net'
+import type { Clock, Timer } from '../../contract/clock.js'
+import type { SocketSource } from '../../contract/transport.js'
+
+/** Between two reports of connections that have ended, milliseconds. */
+const REPORT_MS = 50
+
+/** In a worker: gives the sockets that come from the listening process to the listeners, and reports their ends. */
+export class HandedSockets implements SocketSource {
+  private readonly handlers = new Map<string, (socket: Socket) => void>()
+  private ended: Record<string, number> = {}
+  private reporting: Timer | undefined
+
+  constructor(
+    private readonly addresses: Readonly<Record<string, AddressInfo>>,
+    private readonly clock: Pick<Clock, 'schedule'>,
+    private readonly report: (connections: Readonly<Record<string, number>>) => void,
+  ) {}
+
+  open(listener: string, onSocket: (socket: Socket) => void): AddressInfo {
+    const address = this.addresses[listener]
+    if (address === undefined) throw new Error(`nobody has opened the listener ${listener}`)
+    this.handlers.set(listener, onSocket)
+    return address
+  }
+
+  /** `socket`: undefined when the peer was gone before the socket was here. */
+  take(listener: string, socket: Socket | undefined): void {
+    const handler = this.handlers.get(listener)
+    if (socket === undefined || socket.destroyed || handler === undefined) {
+      socket?.destroy()
+      this.count(listener)
+      return
+    }
+    socket.once('close', () => this.count(listener))
+    handler(socket)
+  }
+
+  private count(listener: string): void {
+    this.ended[listener] = (this.ended[listener] ?? 0) + 1
+    this.reporting ??= this.clock.schedule(REPORT_MS, () => {
+      const connections = this.ended
+      this.ended = {}
+      this.reporting = undefined
+      this.report(connections)
+    })
+  }
+}

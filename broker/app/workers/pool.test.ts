@@ -1,0 +1,220 @@
+import type { ChildProcess } from 'node:child_process'
+import { EventEmitter } from 'node:events'
+import type { Socket } from 'node:net'
+import { describe, expect, it } from 'vitest'
+import { parseConfig } from '../../../config/load.js'
+import type { WorkerEvents } from '../../contract/events.js'
+import { ManualClock } from '../../contract/testing/manual-clock.js'
+import { WorkerPool } from './pool.js'
+import type { FromWorker, ToWorker } from './protocol.js'
+
+/** A process that does what the test says. */
+class FakeProcess extends EventEmitter {
+  connected = true
+  killed = false
+  readonly told: ToWorker[] = []
+  readonly sockets: unknown[] = []
+
+  constructor(readonly pid: number) {
+    super()
+  }
+
+  send(message: ToWorker, ...rest: unknown[]): boolean {
+    const done = rest.at(-1) as (error: Error | null) => void
+    if (message.kind === 'socket') this.sockets.push(rest[0])
+    else this.told.push(message)
+    done(this.connected ? null : new Error('closed'))
+    return true
+  }
+
+  says(message: FromWorker): void {
+    this.emit('message', message)
+  }
+
+  exit(code: number | null, signal: string | null = null): void {
+    this.connected = false
+    this.emit('exit', code, signal)
+  }
+
+  kill(): boolean {
+    this.killed = true
+    this.exit(null, 'SIGKILL')
+    return true
+  }
+
+  get kinds(): string[] {
+    return this.told.map(({ kind }) => kind)
+  }
+}
+
+class RecordedEvents implements WorkerEvents {
+  readonly lines: string[] = []
+  workerReady(worker: number): void {
+    this.lines.push(`${worker} ready`)
+  }
+  workerExited(worker: number, how: string, restartInMs: number): void {
+    this.lines.push(`${worker} exited: ${how}, again in ${restartInMs}`)
+  }
+  workerLeads(worker: number): void {
+    this.lines.push(`${worker} leads`)
+  }
+}
+
+async function poolOf(count: number) {
+  const clock = new ManualClock()
+  const processes: FakeProcess[] = []
+  const events = new RecordedEvents()
+  const config = parseConfig({})
+  const pool = new WorkerPool({
+    count,
+    fork: () => {
+      const child = new FakeProcess(1_000 + processes.length)
+      processes.push(child)
+      return child as unknown as ChildProcess
+    },
+    greeting: () => ({ kind: 'start', config, configSource: undefined, addresses: {} }),
+    events,
+    clock,
+    random: () => 1,
+    stopWithinMs: 5_000,
+  })
+  const starting = pool.start()
+  starting.catch(() => {})
+  const process = (index: number) => processes[index] as FakeProcess
+  const allReady = async () => {
+    for (const child of processes) child.says({ kind: 'ready' })
+    await starting
+    await settled()
+  }
+  return { pool, clock, processes, process, events, starting, allReady }
+}
+
+const settled = () => new Promise(setImmediate)
+
+function socket(): Socket & { destroyed: boolean } {
+  const fake = { destroyed: false, destroy: () => (fake.destroyed = true) }
+  return fake as unknown as Socket & { destroyed: boolean }
+}
+
+describe('workers', () => {
+  it('are started all at once; one of them leads', async () => {
+    const { processes, events, allReady, pool } = await poolOf(3)
+    expect(processes.map(({ kinds }) => kinds)).toEqual([['start'], ['start'], ['start']])
+    expect(pool.readiness()[0]?.readiness.ready).toBe(false)
+    await allReady()
+    expect(events.lines.filter((line) => line.endsWith('leads'))).toEqual(['1 leads'])
+    expect(processes.map(({ kinds }) => kinds)).toEqual([['start', 'lead'], ['start'], ['start']])
+    expect(pool.readiness()[0]?.readiness).toEqual({ ready: true })
+  })
+
+  it('that cannot be started end the start, with what they say', async () => {
+    const { process, starting } = await poolOf(2)
+    process(0).says({ kind: 'ready' })
+    process(1).says({
+      kind: 'failed',
+      failure: { code: 'REDIS_UNREACHABLE', message: 'no', hint: 'start it' },
+    })
+    process(1).exit(1)
+    await settled()
+    expect(process(0).kinds).toContain('stop')
+    process(0).exit(0)
+    await expect(starting).rejects.toMatchObject({ code: 'REDIS_UNREACHABLE', hint: 'start it' })
+  })
+
+  it('that end are started again, later each time, and the duties move', async () => {
+    const { pool, process, processes, events, clock, allReady } = await poolOf(2)
+    await allReady()
+    events.lines.length = 0
+    process(0).exit(null, 'SIGSEGV')
+    await settled()
+    expect(events.lines).toEqual(['1 exited: signal SIGSEGV, again in 250', '2 leads'])
+    expect(process(1).kinds).toEqual(['start', 'lead'])
+    // The other one serves: the node stays where it is.
+    expect(pool.readiness()[0]?.readiness).toEqual({ ready: true })
+    await clock.pass(250)
+    expect(processes).toHaveLength(3)
+    process(2).says({ kind: 'failed', failure: { code: 'INTERNAL', message: 'no', hint: undefined } })
+    process(2).exit(1)
+    await settled()
+    expect(events.lines.at(-1)).toBe('1 exited: INTERNAL: no, again in 500')
+    await clock.pass(500)
+    process(3).says({ kind: 'ready' })
+    await settled()
+    expect(process(3).kinds).toEqual(['start'])
+    // It has run well for a minute: what comes then has another reason.
+    await clock.pass(60_000)
+    process(3).exit(1)
+    await settled()
+    expect(events.lines.at(-1)).toBe('1 exited: exit code 1, again in 250')
+  })
+
+  it('get the connections, whoever has the fewest', async () => {
+    const { pool, process, clock, allReady } = await poolOf(2)
+    expect(pool.hand('mqtt', socket())).toBe(false)
+    await allReady()
+    for (let i = 0; i < 10; i++) expect(pool.hand('mqtt', socket())).toBe(true)
+    expect([process(0).sockets.length, process(1).sockets.length]).toEqual([5, 5])
+    process(0).says({ kind: 'closed', connections: { mqtt: 3 } })
+    for (let i = 0; i < 3; i++) pool.hand('web', socket())
+    expect([process(0).sockets.length, process(1).sockets.length]).toEqual([8, 5])
+    expect([pool.connections(), pool.connections('mqtt'), pool.connections('web')]).toEqual([10, 7, 3])
+
+    process(1).exit(1)
+    await settled()
+    expect(pool.connections()).toBe(5)
+    await clock.pass(250)
+    process(2).says({ kind: 'ready' })
+    await settled()
+    for (let i = 0; i < 5; i++) pool.hand('mqtt', socket())
+    expect([process(0).sockets.length, process(2).sockets.length]).toEqual([8, 5])
+  })
+
+  it('lose the connection that is under way when they end', async () => {
+    const { pool, process, allReady } = await poolOf(1)
+    await allReady()
+    process(0).connected = false
+    const lost = socket()
+    pool.hand('mqtt', lost)
+    expect([lost.destroyed, pool.connections()]).toEqual([true, 0])
+  })
+
+  it('drain together, also when one of them ends meanwhile', async () => {
+    const { pool, process, allReady } = await poolOf(2)
+    await allReady()
+    let drained = false
+    const draining = pool.drain().then(() => (drained = true))
+    expect([process(0).kinds.at(-1), process(1).kinds.at(-1)]).toEqual(['drain', 'drain'])
+    expect(pool.hand('mqtt', socket())).toBe(false)
+    process(0).says({ kind: 'drained' })
+    await settled()
+    expect(drained).toBe(false)
+    process(1).exit(1)
+    await draining
+  })
+
+  it('are killed when they do not stop in time, and are not started again', async () => {
+    const { pool, process, processes, clock, allReady } = await poolOf(2)
+    await allReady()
+    const stopped = pool.stop()
+    process(0).exit(0)
+    await clock.pass(4_999)
+    expect(process(1).killed).toBe(false)
+    await clock.pass(1)
+    await stopped
+    expect([process(0).killed, process(1).killed, processes.length, clock.pendingTimers]).toEqual([
+      false,
+      true,
+      2,
+      0,
+    ])
+  })
+
+  it('tell their metrics; one that is stuck is left out', async () => {
+    const { pool, process, clock, allReady } = await poolOf(2)
+    await allReady()
+    const metrics = pool.metrics()
+    process(0).says({ kind: 'metrics', request: 1, metrics: [] })
+    await clock.pass(2_000)
+    expect([...(await metrics).keys()]).toEqual(['1'])
+  })
+})

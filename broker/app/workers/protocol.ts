@@ -1,0 +1,33 @@
+import type { AddressInfo } from 'node:net'
+import type { Config } from '../../../config/schema.js'
+import type { GatewayError } from '../../contract/errors.js'
+import type { MetricSamples } from '../../telemetry/merged-metrics.js'
+import type { ServiceReadiness } from '../services.js'
+
+/** What the process that listens and its workers say to each other. Plain data. */
+export type ToWorker =
+  | {
+      /** The first message. */
+      readonly kind: 'start'
+      readonly config: Config
+      readonly configSource: string | undefined
+      /** Where each listener is open, by its name. */
+      readonly addresses: Readonly<Record<string, AddressInfo>>
+    }
+  /** Comes with the socket. */
+  | { readonly kind: 'socket'; readonly listener: string }
+  | { readonly kind: 'lead' }
+  | { readonly kind: 'drain' }
+  | { readonly kind: 'stop' }
+  | { readonly kind: 'metrics'; readonly request: number }
+
+export type FromWorker =
+  | { readonly kind: 'ready' }
+  /** It could not start; it ends. */
+  | { readonly kind: 'failed'; readonly failure: Pick<GatewayError, 'code' | 'message' | 'hint'> }
+  /** Connections that have ended since the last time, by listener. */
+  | { readonly kind: 'closed'; readonly connections: Readonly<Record<string, number>> }
+  /** Whenever it changes. */
+  | { readonly kind: 'readiness'; readonly services: readonly ServiceReadiness[] }
+  | { readonly kind: 'drained' }
+  | { readonly kind: 'metrics'; readonly request: number; readonly metrics: readonly MetricSamples[] }
