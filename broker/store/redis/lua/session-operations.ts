@@ -55,7 +55,9 @@ function run.open(op)
       clean = true
     end
   end
-  if h and (clean or (expiredAt(id) and not evenExpired)) then
+  -- With interval 0 it ended with the connection that has it open, or had, also where nobody could discard it any more.
+  local over = h and h ~= true and not clean and (expiredAt(id) or redis.call('HGET', S .. id, 'interval') == '0')
+  if h and (clean or (over and not evenExpired)) then
     discard(id)
     announce({ node, 'ended', id })
     h = nil
