@@ -1,9 +1,9 @@
-import type { AddressInfo, Socket } from 'node:net'
+import type { Socket } from 'node:net'
 
 /** Where the sockets of listeners come from when another process accepts them: one port, many processes. */
 export interface SocketSource {
-  /** From now on each socket of the listener goes to `onSocket`, unread. Returns where it has been accepted. */
-  open(listener: string, onSocket: (socket: Socket) => void): AddressInfo
+  /** From now on each socket of the listener goes to `onSocket`, unread. */
+  open(listener: string, onSocket: (socket: Socket) => void): void
 }
 
 /** What the transport knows of a connection before the first MQTT byte. */

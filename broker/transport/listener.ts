@@ -129,7 +129,8 @@ export class Listener implements Service {
     const authority = formatAuthority(address, port)
     const path = isWebSocket(this.config) ? this.config.path : ''
     this.listening = { host: address, port, url: `${SCHEMES[type]}://${authority}${path}` }
-    this.deps.events.listening(this.name, this.listening.url)
+    // The process that accepts tells.
+    if (this.deps.source === undefined) this.deps.events.listening(this.name, this.listening.url)
   }
 
   /** Where it listens, or did. Throws before `start` has resolved. */

@@ -59,10 +59,13 @@ export class SocketServer {
   }
 
   /** Rejects with TLS_FILE_INVALID, ADDRESS_IN_USE or ADDRESS_UNAVAILABLE, and leaves nothing open then. */
-  async start(): Promise<AddressInfo> {
-    const { name, tls, source } = this.options
+  async start(): Promise<Pick<AddressInfo, 'address' | 'port'>> {
+    const { name, host, port, tls, source } = this.options
     if (tls !== undefined) this.tlsServer = await this.createTls(tls)
-    if (source !== undefined) return source.open(name, (socket) => this.handedOver(socket))
+    if (source !== undefined) {
+      source.open(name, (socket) => this.handedOver(socket))
+      return { address: host, port }
+    }
     const acceptor = new Acceptor(
       { ...this.options, allowHalfOpen: tls === undefined, unread: false },
       (socket) => this.accepted(socket),

@@ -1,4 +1,4 @@
-import type { AddressInfo, Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import type { ListenerConfig } from '../../../config/schema.js'
 import type { TransportEvents } from '../../contract/events.js'
 import { Acceptor } from '../../transport/acceptor.js'
@@ -6,7 +6,6 @@ import type { WorkerPool } from './pool.js'
 
 /** The listening sockets of a node with workers: each connection goes to a worker before a byte of it is read. */
 export class Front {
-  readonly addresses: Record<string, AddressInfo> = {}
   private readonly acceptors: Acceptor[] = []
 
   constructor(
@@ -42,10 +41,8 @@ export class Front {
       socket.destroy()
     })
     this.acceptors.push(acceptor)
-    const address = await acceptor.start()
-    this.addresses[name] = address
-    const { address: at, port: actual } = address
-    events.listening(name, `${at.includes(':') ? `[${at}]` : at}:${actual}`)
+    const { address, port: actual } = await acceptor.start()
+    events.listening(name, `${address.includes(':') ? `[${address}]` : address}:${actual}`)
   }
 }
 

@@ -1,4 +1,4 @@
-import type { AddressInfo, Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import type { Clock, Timer } from '../../contract/clock.js'
 import type { SocketSource } from '../../contract/transport.js'
 
@@ -12,16 +12,12 @@ export class HandedSockets implements SocketSource {
   private reporting: Timer | undefined
 
   constructor(
-    private readonly addresses: Readonly<Record<string, AddressInfo>>,
     private readonly clock: Pick<Clock, 'schedule'>,
     private readonly report: (connections: Readonly<Record<string, number>>) => void,
   ) {}
 
-  open(listener: string, onSocket: (socket: Socket) => void): AddressInfo {
-    const address = this.addresses[listener]
-    if (address === undefined) throw new Error(`nobody has opened the listener ${listener}`)
+  open(listener: string, onSocket: (socket: Socket) => void): void {
     this.handlers.set(listener, onSocket)
-    return address
   }
 
   /** `socket`: undefined when the peer was gone before the socket was here. */

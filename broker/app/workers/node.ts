@@ -37,21 +37,20 @@ export function buildNode(config: Config, configSource: string): Pick<Gateway, '
     clock,
   })
   const log = telemetry.log('node')
-  const pool: WorkerPool = new WorkerPool({
+  const pool = new WorkerPool({
     count,
     fork: () => fork(WORKER_MAIN, { serialization: 'json' }),
     greeting: (worker) => ({
       kind: 'start',
       config: workerConfig(config, `${nodeId}-${worker}`, count),
       configSource,
-      addresses: front.addresses,
     }),
     events: telemetry.workers,
     clock,
     random: Math.random,
     stopWithinMs: (shutdown.drainSeconds + 5 * shutdown.graceSeconds) * 1_000,
   })
-  const front: Front = new Front(config.listeners, pool, telemetry.transport)
+  const front = new Front(config.listeners, pool, telemetry.transport)
   const drain = new Drain({
     listeners: [front],
     // Those of the worker that leads are stopped by its own drain.

@@ -72,7 +72,7 @@ async function poolOf(count: number) {
       processes.push(child)
       return child as unknown as ChildProcess
     },
-    greeting: () => ({ kind: 'start', config, configSource: undefined, addresses: {} }),
+    greeting: () => ({ kind: 'start', config, configSource: undefined }),
     events,
     clock,
     random: () => 1,

@@ -1,4 +1,3 @@
-import type { AddressInfo } from 'node:net'
 import type { Config } from '../../../config/schema.js'
 import type { GatewayError } from '../../contract/errors.js'
 import type { MetricSamples } from '../../telemetry/merged-metrics.js'
@@ -11,8 +10,6 @@ export type ToWorker =
       readonly kind: 'start'
       readonly config: Config
       readonly configSource: string | undefined
-      /** Where each listener is open, by its name. */
-      readonly addresses: Readonly<Record<string, AddressInfo>>
     }
   /** Comes with the socket. */
   | { readonly kind: 'socket'; readonly listener: string }

@@ -49,8 +49,8 @@ async function obey(message: Exclude<ToWorker, { kind: 'socket' }>): Promise<voi
   }
 }
 
-async function start({ config, configSource, addresses }: ToWorker & { kind: 'start' }): Promise<void> {
-  sockets = new HandedSockets(addresses, systemClock, (connections) => send({ kind: 'closed', connections }))
+async function start({ config, configSource }: ToWorker & { kind: 'start' }): Promise<void> {
+  sockets = new HandedSockets(systemClock, (connections) => send({ kind: 'closed', connections }))
   gateway = await buildGateway(config, {
     environment: process.env,
     ...(configSource !== undefined && { configSource }),
