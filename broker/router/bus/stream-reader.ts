@@ -154,15 +154,16 @@ export class StreamReader {
     health.succeeded()
     if (reply === null) {
       await this.create()
+      this.process = undefined
       onLost()
       return
     }
     const [last, process] = list(reply).map(String)
-    // A replica may have taken over, or a restart lost the last second. What is read again is known by its number.
-    if (last === undefined || isBefore(last, this.position)) this.position = BEGINNING
-    const former = this.process
+    const replaced = this.process !== undefined && this.process !== process
     this.process = process
-    if (former !== undefined && former !== process) onLost()
+    // What is read again is known by its number.
+    if (replaced || last === undefined || isBefore(last, this.position)) this.position = BEGINNING
+    if (replaced) onLost()
   }
 
   private async create(): Promise<void> {

@@ -24,6 +24,9 @@ interface Stream {
 /** What happens to a command: carried out and answered, lost on its way, or lost on its way back. */
 export type Fate = 'answered' | 'lost' | 'unanswered'
 
+/** Whatever a read asks for. */
+const BLOCK_MS = 30
+
 /** As much of Redis as the bus uses, in memory. A stream ID is `<n>-0`. */
 export class FakeRedis implements RedisPort {
   readonly keyPrefix = 'test'
@@ -33,10 +36,12 @@ export class FakeRedis implements RedisPort {
   fate: (name: string, args: readonly RedisArgument[]) => Fate = () => 'answered'
   process = 'a'
   private readonly readers = new Set<() => void>()
+  private readonly connections = new Set<Set<(error: Error) => void>>()
 
   open(): RedisCommands {
     let closed = false
     const pending = new Set<(error: Error) => void>()
+    this.connections.add(pending)
     const guarded = async (
       name: string,
       args: readonly RedisArgument[],
@@ -63,9 +68,16 @@ export class FakeRedis implements RedisPort {
       onReady: () => {},
       close: () => {
         closed = true
+        this.connections.delete(pending)
         for (const reject of pending) reject(new Error('the connection is closed'))
       },
     }
+  }
+
+  /** Cuts all connections; what is under way is carried out, and nobody hears of it. */
+  cut(): void {
+    for (const pending of this.connections)
+      for (const reject of pending) reject(new Error('the connection was cut'))
   }
 
   /** Loses everything, as a restart without persistence does. */
@@ -155,16 +167,19 @@ export class FakeRedis implements RedisPort {
         .slice(0, count)
         .map(({ id, values }) => [Buffer.from(`${id}-0`), values.flatMap((each) => [Buffer.from('e'), each])])
     let entries = found()
-    while (entries.length === 0) {
+    if (entries.length === 0) {
       await new Promise<void>((resolve) => {
         const wake = (): void => {
+          clearTimeout(timer)
           this.readers.delete(wake)
           resolve()
         }
+        const timer = setTimeout(wake, BLOCK_MS)
         this.readers.add(wake)
       })
       entries = found()
     }
+    if (entries.length === 0) return null
     return [[Buffer.from(key), entries]]
   }
 }
