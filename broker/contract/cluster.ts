@@ -20,10 +20,13 @@ export interface Membership {
 
 export interface MembershipWatcher {
   joined?(node: string): void
-  /** The lease of the node has ended, and its writes are refused from now on. Every other node hears of it. */
+  /** The node has gone, or its lease has ended and its writes are being refused. Every other node hears of it. */
   left?(node: string): void
-  /** What this node got of one that has left (`SharedStore.adopt`). It sees to the wills. */
-  adopted?(adopted: Adopted): Promise<void>
+  /**
+   * What this node got of one that has left (`SharedStore.adopt`). It sees to the wills. When it rejects, and when this
+   * node dies over it, another node is told in its place.
+   */
+  adopted?(adopted: Adopted, node: string): Promise<void>
   /**
    * This node was taken for dead (paused, cut off): its lease has ended and its sessions belong to others. Whatever
    * it holds is void. Resolves when everything is let go of; then it joins again under a new name.

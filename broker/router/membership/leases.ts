@@ -1,0 +1,169 @@
+import type { RedisCommands, RedisReply } from '../../contract/cluster.js'
+
+/** What a beat has brought. */
+export type Beat =
+  /** The lease had ended, and other nodes have taken over. */
+  | { readonly expelled: true }
+  | {
+      readonly expelled: false
+      /** The other nodes whose lease runs. */
+      readonly others: readonly string[]
+      /** Nodes that are no more, and that this one is to take over from. */
+      readonly toAdopt: readonly string[]
+    }
+
+/**
+ * The leases of all nodes, in Redis and by its time: the clocks of the machines do not matter. All keys have one
+ * hash tag, and every step is one script.
+ *
+ * | key                        | kind   | what                                                               |
+ * | -------------------------- | ------ | ------------------------------------------------------------------ |
+ * | `<prefix>{nodes}:leases`   | zset   | nodes by the end of their lease, milliseconds                      |
+ * | `<prefix>{nodes}:beat`     | string | when any node has beaten last                                      |
+ * | `<prefix>{nodes}:gone`     | zset   | nodes whose lease has ended, by when; a day                        |
+ * | `<prefix>{nodes}:orphans`  | hash   | nodes that are to be taken over from, to the node that does it     |
+ * | `<prefix>{nodes}:news`     | stream | an entry whenever a node comes or goes; an hour                    |
+ */
+export class Leases {
+  private readonly key: string
+
+  constructor(
+    private readonly redis: RedisCommands,
+    keyPrefix: string,
+    private readonly leaseMs: number,
+  ) {
+    this.key = `${keyPrefix}{nodes}:leases`
+  }
+
+  /** Where news are told. */
+  get newsKey(): string {
+    return this.key.replace(/leases$/, 'news')
+  }
+
+  /** Renews the lease of the node, or gives it its first one. Finds whose has ended. */
+  async beat(node: string): Promise<Beat> {
+    const reply = await this.run('beat', node)
+    const [others, toAdopt] = Array.isArray(reply) ? (reply as readonly RedisReply[]) : []
+    if (others === undefined || toAdopt === undefined) return { expelled: true }
+    return { expelled: false, others: names(others), toAdopt: names(toAdopt) }
+  }
+
+  /** The node goes by itself. What it has left behind (delayed wills, sessions that it could not close) is adopted. */
+  async leave(node: string): Promise<void> {
+    await this.run('leave', node)
+  }
+
+  /** All of `gone` has been taken over by `node`. */
+  async adopted(node: string, gone: string): Promise<void> {
+    await this.run('adopted', node, gone)
+  }
+
+  /** See `ClusterMembership.suspect`. */
+  async suspect(node: string, unknown: string): Promise<void> {
+    await this.run('suspect', node, unknown)
+  }
+
+  /** Nodes whose lease runs or has run out, and that have not been taken over from. */
+  async known(): Promise<ReadonlySet<string>> {
+    return new Set(names(await this.run('known', '')))
+  }
+
+  private run(action: keyof typeof ACTIONS, node: string, other = ''): Promise<RedisReply> {
+    return this.redis.script(SCRIPTS[action], this.key, node, this.leaseMs, other)
+  }
+}
+
+/**
+ * KEYS[1]: the leases. ARGV: the node, its lease in milliseconds, another node.
+ */
+const COMMON = `
+local leases, node, lease, other = KEYS[1], ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local base = string.sub(leases, 1, -7)
+local GONE, ORPHANS, BEAT, NEWS = base .. 'gone', base .. 'orphans', base .. 'beat', base .. 'news'
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local DAY, HOUR = 86400000, 3600000
+
+local function int(value)
+  return string.format('%.0f', value)
+end
+
+local function tell(name)
+  redis.call('XADD', NEWS, 'MAXLEN', '~', 64, '*', 'node', name)
+  redis.call('PEXPIRE', NEWS, HOUR)
+end
+`
+
+const ACTIONS = {
+  beat: `
+if redis.call('ZSCORE', GONE, node) then return false end
+
+-- Nobody could beat for a while (Redis was away, or has lost its data), or the clock of Redis was set: that says nothing
+-- about the nodes. Each gets time to renew its lease.
+local last = tonumber(redis.call('GET', BEAT) or nil)
+redis.call('SET', BEAT, int(now), 'PX', DAY)
+if not last or now < last or now - last > lease / 2 then
+  for _, name in ipairs(redis.call('ZRANGE', leases, 0, -1)) do redis.call('ZADD', leases, int(now + lease), name) end
+end
+
+if redis.call('ZADD', leases, int(now + lease), node) == 1 then tell(node) end
+
+redis.call('ZREMRANGEBYSCORE', GONE, '-inf', int(now - DAY))
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', int(now))) do
+  redis.call('ZREM', leases, name)
+  redis.call('ZADD', GONE, int(now), name)
+  redis.call('PEXPIRE', GONE, DAY)
+  redis.call('HSET', ORPHANS, name, '')
+  tell(name)
+end
+
+-- One node takes over from each; where that one is no more, the next.
+local adopt, orphans = {}, redis.call('HGETALL', ORPHANS)
+for i = 1, #orphans, 2 do
+  local name, adopter = orphans[i], orphans[i + 1]
+  if adopter == '' or not redis.call('ZSCORE', leases, adopter) then
+    redis.call('HSET', ORPHANS, name, node)
+    adopter = node
+  end
+  if adopter == node then adopt[#adopt + 1] = name end
+end
+
+local others = {}
+for _, name in ipairs(redis.call('ZRANGE', leases, 0, -1)) do
+  if name ~= node then others[#others + 1] = name end
+end
+return { others, adopt }
+`,
+  leave: `
+if redis.call('ZREM', leases, node) == 1 then
+  redis.call('HSET', ORPHANS, node, '')
+  tell(node)
+end
+return 1
+`,
+  adopted: `
+if redis.call('HGET', ORPHANS, other) == node then redis.call('HDEL', ORPHANS, other) end
+return 1
+`,
+  suspect: `
+if redis.call('ZSCORE', GONE, other) or redis.call('HEXISTS', ORPHANS, other) == 1 then return 0 end
+return redis.call('ZADD', leases, 'NX', int(now + lease), other)
+`,
+  known: `
+local found = redis.call('ZRANGE', leases, 0, -1)
+for _, name in ipairs(redis.call('HKEYS', ORPHANS)) do found[#found + 1] = name end
+return found
+`,
+} as const
+
+const SCRIPTS = {
+  beat: COMMON + ACTIONS.beat,
+  leave: COMMON + ACTIONS.leave,
+  adopted: COMMON + ACTIONS.adopted,
+  suspect: COMMON + ACTIONS.suspect,
+  known: COMMON + ACTIONS.known,
+} as const
+
+function names(reply: RedisReply): readonly string[] {
+  return Array.isArray(reply) ? (reply as readonly RedisReply[]).map(String) : []
+}
