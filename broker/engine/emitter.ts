@@ -159,7 +159,7 @@ export class Emitter implements AedesEmitter {
 
   private call(handler: PacketHandler, message: Message): void {
     // Of another node there is none; most messages find no handler.
-    const packet = (this.packet ??= toPacket(message))
+    const packet = (this.packet ??= { ...toPacket(message), clientId: message.publisherId })
     const properties = packetProperties(message)
     if (properties !== undefined) packet.properties = properties
     packet.payload = message.own().payload
