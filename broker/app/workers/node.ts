@@ -18,7 +18,7 @@ export function workerCount({ node }: Config): number {
   return node.workers === 'auto' ? availableParallelism() : node.workers
 }
 
-const WORKER_MAIN = fileURLToPath(new URL('worker-main.js', import.meta.url))
+const WORKER_MAIN = fileURLToPath(new URL('./worker-main.js', import.meta.url))
 
 /**
  * A node of several processes: this one listens, answers on the admin listener and sees to the others, which are whole
@@ -100,7 +100,10 @@ export function buildNode(config: Config, configSource: string): Pick<Gateway, '
       }),
       step('listeners', {
         start: () => front.start(),
-        stop: () => Promise.resolve(front.stopAccepting()),
+        stop: () => {
+          front.stopAccepting()
+          return Promise.resolve()
+        },
       }),
     ],
     (service, error) => log.error({ service, err: error }, 'a service did not stop cleanly'),

@@ -60,7 +60,7 @@ class RecordedEvents implements WorkerEvents {
   }
 }
 
-async function poolOf(count: number) {
+function poolOf(count: number) {
   const clock = new ManualClock()
   const processes: FakeProcess[] = []
   const events = new RecordedEvents()
@@ -98,7 +98,7 @@ function socket(): Socket & { destroyed: boolean } {
 
 describe('workers', () => {
   it('are started all at once; one of them leads', async () => {
-    const { processes, events, allReady, pool } = await poolOf(3)
+    const { processes, events, allReady, pool } = poolOf(3)
     expect(processes.map(({ kinds }) => kinds)).toEqual([['start'], ['start'], ['start']])
     expect(pool.readiness()[0]?.readiness.ready).toBe(false)
     await allReady()
@@ -108,7 +108,7 @@ describe('workers', () => {
   })
 
   it('that cannot be started end the start, with what they say', async () => {
-    const { process, starting } = await poolOf(2)
+    const { process, starting } = poolOf(2)
     process(0).says({ kind: 'ready' })
     process(1).says({
       kind: 'failed',
@@ -122,7 +122,7 @@ describe('workers', () => {
   })
 
   it('that end are started again, later each time, and the duties move', async () => {
-    const { pool, process, processes, events, clock, allReady } = await poolOf(2)
+    const { pool, process, processes, events, clock, allReady } = poolOf(2)
     await allReady()
     events.lines.length = 0
     process(0).exit(null, 'SIGSEGV')
@@ -149,7 +149,7 @@ describe('workers', () => {
   })
 
   it('get the connections, whoever has the fewest', async () => {
-    const { pool, process, clock, allReady } = await poolOf(2)
+    const { pool, process, clock, allReady } = poolOf(2)
     expect(pool.hand('mqtt', socket())).toBe(false)
     await allReady()
     for (let i = 0; i < 10; i++) expect(pool.hand('mqtt', socket())).toBe(true)
@@ -170,7 +170,7 @@ describe('workers', () => {
   })
 
   it('lose the connection that is under way when they end', async () => {
-    const { pool, process, allReady } = await poolOf(1)
+    const { pool, process, allReady } = poolOf(1)
     await allReady()
     process(0).connected = false
     const lost = socket()
@@ -179,7 +179,7 @@ describe('workers', () => {
   })
 
   it('drain together, also when one of them ends meanwhile', async () => {
-    const { pool, process, allReady } = await poolOf(2)
+    const { pool, process, allReady } = poolOf(2)
     await allReady()
     let drained = false
     const draining = pool.drain().then(() => (drained = true))
@@ -193,7 +193,7 @@ describe('workers', () => {
   })
 
   it('are killed when they do not stop in time, and are not started again', async () => {
-    const { pool, process, processes, clock, allReady } = await poolOf(2)
+    const { pool, process, processes, clock, allReady } = poolOf(2)
     await allReady()
     const stopped = pool.stop()
     process(0).exit(0)
@@ -210,7 +210,7 @@ describe('workers', () => {
   })
 
   it('tell their metrics; one that is stuck is left out', async () => {
-    const { pool, process, clock, allReady } = await poolOf(2)
+    const { pool, process, clock, allReady } = poolOf(2)
     await allReady()
     const metrics = pool.metrics()
     process(0).says({ kind: 'metrics', request: 1, metrics: [] })

@@ -66,10 +66,10 @@ async function stop(): Promise<void> {
   process.exit(0)
 }
 
-function watchReadiness({ readiness }: GatewayProcess): void {
+function watchReadiness(watched: GatewayProcess): void {
   let told = ''
   const look = (): void => {
-    const services = readiness()
+    const services = watched.readiness()
     const now = JSON.stringify(services)
     if (now === told) return
     told = now
