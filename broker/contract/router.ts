@@ -47,6 +47,7 @@ export interface Router {
    * caller has to put it in; never another node. `sharedFilter` as in `Delivery`.
    */
   shareHere(message: Message, sharedFilter: string): Target | undefined
+  /** Of clients and handlers of programs; what other nodes want is not among them. */
   readonly subscriptionCount: number
 }
 

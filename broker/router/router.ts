@@ -148,8 +148,9 @@ class TrieRouter implements Router {
     return parsed === undefined ? undefined : find(this.trie.find(parsed.filter)?.groups, parsed.share)
   }
 
+  /** What other nodes want is no subscription of a client, and is not counted as one. */
   private added(entry: Entry): void {
-    this.subscriptions++
+    if (entry.key.subscriber.node === undefined) this.subscriptions++
     this.want(entry)
   }
 
@@ -189,7 +190,7 @@ class TrieRouter implements Router {
 
   /** Takes the entry out of the trie. */
   private take(entry: Entry): void {
-    this.subscriptions--
+    if (entry.key.subscriber.node === undefined) this.subscriptions--
     this.unwant(entry)
     const { place } = entry
     if (place instanceof TrieNode) {

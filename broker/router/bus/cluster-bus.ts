@@ -39,7 +39,7 @@ export interface ClusterBusParts {
   readonly interest: LocalInterest
   readonly clock: Clock
   readonly events: BusEvents
-  /** A listener threw. */
+  /** The listener, or who waited in `written`, threw. */
   readonly onDefect: (error: unknown) => void
   /** Runs a task at the end of the turn of the event loop. Default: `setImmediate`. */
   readonly defer?: (task: () => void) => void
@@ -74,7 +74,7 @@ export class ClusterBus implements NodeBus, Service, InterestTellers {
   readonly name = 'bus'
   private readonly peers = new Map<string, Peer>()
   private readonly senders = new Senders()
-  private readonly line = new WrittenLine()
+  private readonly line: WrittenLine
   private readonly bodies = new MessageBodies()
   private readonly questions: Questions
   private readonly health: WriteHealth
@@ -95,6 +95,7 @@ export class ClusterBus implements NodeBus, Service, InterestTellers {
   private sender = ''
 
   constructor(private readonly parts: ClusterBusParts) {
+    this.line = new WrittenLine(parts.onDefect)
     this.questions = new Questions(parts.clock)
     this.health = new WriteHealth(parts.events)
     this.defer = parts.defer ?? setImmediate

@@ -28,6 +28,11 @@ const BLOCK_MS = 5_000
 const SILENCE_MS = 3 * BLOCK_MS
 /** Writes of other nodes that are read at a time. */
 const WRITES_PER_READ = 16
+/**
+ * What is handled in one turn of the event loop, bytes: reading holds up the clients that are here for a millisecond
+ * or two at most, and what many small entries bring for a client leaves as one write.
+ */
+const BYTES_PER_TURN = 65_536
 const RETRY_MS = 100
 /** What has been read is removed when it is so much, or so old. */
 const TRIM_BYTES = 1_048_576
@@ -47,6 +52,7 @@ export class StreamReader {
   /** Which process of Redis it was that answered last. */
   private process: string | undefined
   private readBytes = 0
+  private turnBytes = 0
   private trimming = false
   private trimmedAt: number
   private renewedAt: number
@@ -119,9 +125,9 @@ export class StreamReader {
     for (const entry of entries) {
       if (this.hasStopped()) return
       this.readBytes += entry.length
+      this.turnBytes += entry.length
       this.parts.onEntry(entry)
-      // A turn an entry: reading never holds up the clients that are here.
-      await this.turn()
+      if (this.turnBytes >= BYTES_PER_TURN) await this.turn()
     }
     this.position = id
   }
@@ -197,6 +203,7 @@ export class StreamReader {
   }
 
   private turn(): Promise<void> {
+    this.turnBytes = 0
     return new Promise((resolve) => this.parts.defer(resolve))
   }
 }

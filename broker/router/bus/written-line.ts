@@ -13,6 +13,8 @@ export class WrittenLine {
   private rounds: Round[] = []
   private current: Round = newRound()
 
+  constructor(private readonly onDefect: (error: unknown) => void) {}
+
   /** An entry has been begun; to be given back to `end`. */
   begin(): Round {
     this.current.open++
@@ -45,13 +47,22 @@ export class WrittenLine {
     const rounds = [...this.rounds, this.current]
     this.rounds = []
     this.current = newRound()
-    for (const { waiting } of rounds) for (const { done } of waiting) done(error)
+    for (const { waiting } of rounds) for (const { done } of waiting) this.tell(done, error)
   }
 
   private advance(): void {
     for (let first = this.rounds[0]; first?.open === 0; first = this.rounds[0]) {
       this.rounds.shift()
-      for (const { done, error } of first.waiting) done(error)
+      for (const { done, error } of first.waiting) this.tell(done, error)
+    }
+  }
+
+  /** One that throws keeps nothing from the others. */
+  private tell(done: WriteDone, error: GatewayError | undefined): void {
+    try {
+      done(error)
+    } catch (defect) {
+      this.onDefect(defect)
     }
   }
 }
