@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { beforeEach, expect, test } from 'vitest'
-import { ClusterProcesses } from '../harness/cluster-processes.js'
+import { afterEach, expect, test } from 'vitest'
+import { useClusterProcesses } from '../harness/cluster-processes.js'
 import { LEASE_SECONDS } from '../harness/cluster.js'
 import { unique } from '../harness/gateway.js'
 import { describeWith } from '../harness/programs.js'
@@ -11,13 +11,8 @@ const lasting = { sessionExpiryInterval: 600 }
 const AFTER_LEASE_MS = LEASE_SECONDS * 1000 + 3_000
 
 describeWith('a node that is killed', ['redis-server'], () => {
-  let cluster: ClusterProcesses
-
-  beforeEach(async () => {
-    cluster = new ClusterProcesses({})
-    await cluster.start()
-    return () => cluster.stop()
-  })
+  const cluster = useClusterProcesses()
+  afterEach(() => cluster.node(0).start())
 
   function will(topic: string, willDelayInterval = 0) {
     return {

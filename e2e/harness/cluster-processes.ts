@@ -2,6 +2,7 @@ import { afterAll, beforeAll } from 'vitest'
 import { startRedis, type RedisServer } from '../../broker/store/redis/testing.js'
 import type { ConfigInput } from '../../config/schema.js'
 import { LEASE_SECONDS } from './cluster.js'
+import { unique } from './gateway.js'
 import { GatewayProcess } from './process.js'
 import { RawClient, type ConnectOptions } from './raw-client.js'
 
@@ -91,10 +92,4 @@ export function useClusterProcesses(options: ClusterProcessesOptions = {}): Clus
   beforeAll(() => cluster.start())
   afterAll(() => cluster.stop())
   return cluster
-}
-
-let names = 0
-
-function unique(name: string): string {
-  return `${name}-${++names}`
 }
