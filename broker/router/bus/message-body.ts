@@ -45,13 +45,16 @@ function writeMessage(writer: EntryWriter, message: Message): void {
   writer.bytes(payload)
 }
 
-/** The payload, and Correlation Data, are views of the entry. */
+/**
+ * The payload is a view of the entry at QoS 0, where nobody keeps it; above it has memory of its own, or a receiver
+ * that is slow to acknowledge would hold on to all that was read together with it.
+ */
 export function readMessage(reader: EntryReader): Message {
   const flags = reader.byte()
   const qos = qosOf(flags & QOS)
   const topic = reader.text()
   const receivedAt = reader.time()
-  return new Message({
+  const message = new Message({
     topic,
     qos,
     retain: (flags & RETAIN) !== 0,
@@ -61,6 +64,7 @@ export function readMessage(reader: EntryReader): Message {
     properties: (flags & HAS_PROPERTIES) === 0 ? undefined : readProperties(reader),
     payload: reader.bytes(),
   })
+  return qos === 0 ? message : message.own()
 }
 
 export function qosOf(value: number): QoS {
@@ -99,7 +103,7 @@ function readProperties(reader: EntryReader): PublishProperties {
     ...((flags & FORMAT_GIVEN) !== 0 && { payloadFormat: (flags & FORMAT_IS_TEXT) === 0 ? 0 : 1 }),
     ...((flags & HAS_CONTENT_TYPE) !== 0 && { contentType: reader.text() }),
     ...((flags & HAS_RESPONSE_TOPIC) !== 0 && { responseTopic: reader.text() }),
-    ...((flags & HAS_CORRELATION) !== 0 && { correlationData: reader.bytes() }),
+    ...((flags & HAS_CORRELATION) !== 0 && { correlationData: Buffer.from(reader.bytes()) }),
     ...((flags & HAS_USER_PROPERTIES) !== 0 && { userProperties: readUserProperties(reader) }),
   }
 }
