@@ -6,6 +6,7 @@ import type { Store, StoreLimits } from '../contract/store.js'
 import { LevelStore } from '../store/level/level-store.js'
 import { MemoryStore } from '../store/memory/memory-store.js'
 import { RedisConnections } from '../store/redis/connection.js'
+import type { Nodes } from '../store/redis/adoption.js'
 import { RedisStore } from '../store/redis/redis-store.js'
 import type { Telemetry } from '../telemetry/telemetry.js'
 import { createCluster, type Cluster } from './cluster.js'
@@ -23,8 +24,8 @@ export interface Stores {
 export function createStores(config: Config, telemetry: Telemetry, clock: Clock): Stores {
   const { redis } = config
   const connections = redis === undefined ? undefined : new RedisConnections(redis, telemetry.redis)
-  const livingInstances = () => cluster?.membership.known() ?? Promise.resolve(new Set<string>())
-  const store = createStore(config, connections, livingInstances, telemetry, clock)
+  const suspect = async (instance: string) => cluster?.membership.suspect(instance)
+  const store = createStore(config, connections, { suspect }, telemetry, clock)
   const cluster =
     store instanceof RedisStore && connections !== undefined && redis !== undefined
       ? createCluster({
@@ -42,7 +43,7 @@ export function createStores(config: Config, telemetry: Telemetry, clock: Clock)
 function createStore(
   { store, node, limits, redis }: Config,
   connections: RedisConnections | undefined,
-  livingInstances: () => Promise<ReadonlySet<string>>,
+  nodes: Nodes,
   telemetry: Telemetry,
   clock: Clock,
 ): Store {
@@ -67,7 +68,7 @@ function createStore(
         waitReplicas: redis.waitReplicas,
         connectTimeoutMs: redis.connectTimeoutSeconds * 1_000,
         newInstance: () => randomBytes(9).toString('base64url'),
-        livingInstances,
+        nodes,
       }
       return new RedisStore(options, bounds, telemetry.store, clock)
     }

@@ -103,11 +103,6 @@ export class ClusterMembership implements Membership, Service {
     if (node !== this.self && !this.alive.has(node)) await this.leases.suspect(this.self, node)
   }
 
-  /** Every node that lives or is being taken over from. For the start of the store: their wills are not left behind. */
-  known(): Promise<ReadonlySet<string>> {
-    return this.leases.known()
-  }
-
   private get leases(): Leases {
     const { redis, leaseMs } = this.parts
     if (this.redis === undefined)

@@ -63,11 +63,6 @@ export class Leases {
     await this.run('suspect', node, unknown)
   }
 
-  /** Nodes whose lease runs or has run out, and that have not been taken over from. */
-  async known(): Promise<ReadonlySet<string>> {
-    return new Set(names(await this.run('known', '')))
-  }
-
   private run(action: keyof typeof ACTIONS, node: string, other = ''): Promise<RedisReply> {
     return this.redis.script(SCRIPTS[action], this.key, node, this.leaseMs, other)
   }
@@ -149,11 +144,6 @@ return 1
 if redis.call('ZSCORE', GONE, other) or redis.call('HEXISTS', ORPHANS, other) == 1 then return 0 end
 return redis.call('ZADD', leases, 'NX', int(now + lease), other)
 `,
-  known: `
-local found = redis.call('ZRANGE', leases, 0, -1)
-for _, name in ipairs(redis.call('HKEYS', ORPHANS)) do found[#found + 1] = name end
-return found
-`,
 } as const
 
 const SCRIPTS = {
@@ -161,7 +151,6 @@ const SCRIPTS = {
   leave: COMMON + ACTIONS.leave,
   adopted: COMMON + ACTIONS.adopted,
   suspect: COMMON + ACTIONS.suspect,
-  known: COMMON + ACTIONS.known,
 } as const
 
 function names(reply: RedisReply): readonly string[] {

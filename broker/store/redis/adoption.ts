@@ -16,46 +16,54 @@ export interface AdoptionParts {
   readonly instance: string
 }
 
-type OwnWill = readonly [clientId: string, will: StoredWill]
+/** Who knows of the other nodes. */
+export interface Nodes {
+  /** Something in Redis is marked with that name: where nobody knows it, it is to be taken over from. */
+  suspect(instance: string): Promise<void>
+}
 
-/** Wills that change hands in one batch of writes. */
-const WILLS_AT_ONCE = 500
+type OwnWill = readonly [clientId: string, will: StoredWill]
 
 /** Takes over from a node: its writes are refused first, so that what is found is what there is. */
 export async function adopt(parts: AdoptionParts, gone: string): Promise<Adopted> {
-  const { writes, link, layout, events } = parts
+  const { writes, layout } = parts
   await writes.everywhere(operations.fence(gone))
   for (const intents of await writes.everywhere(operations.takeIntents(gone)))
     for (const intent of intents as readonly Buffer[]) await finishIntent(writes, intent)
+  // Everything that may fail comes before the first will that changes hands: who took one has to hear of it.
+  const left = await willsOf(parts, gone)
   const sessions: string[] = []
-  const wills: OwnWill[] = []
   for (let index = 0; index < layout.partitions; index++) {
     sessions.push(...(await takeSessions(writes, index, gone)))
     while (await writes.ofPartition(index, operations.freeClaims(gone)));
-    let found: OwnWill[] = []
-    const take = async (): Promise<void> => {
-      const taken = await Promise.all(found.map(([clientId]) => takeWill(writes, gone, clientId)))
-      wills.push(...found.filter((_, i) => taken[i] !== undefined))
-      found = []
-    }
-    for await (const { owner, clientId, will } of readWills(link, layout.base(index), events)) {
-      if (owner === gone) found.push([clientId, will])
-      if (found.length === WILLS_AT_ONCE) await take()
-    }
-    await take()
   }
-  return { sessions, wills }
+  const taken = await Promise.all(left.map(([clientId]) => takeWill(writes, gone, clientId)))
+  return { sessions, wills: left.filter((_, i) => taken[i] !== undefined) }
 }
 
-/** The wills of this node, and those that nodes which are not among the living have left behind: they become its own. */
+async function willsOf({ link, layout, events }: AdoptionParts, node: string): Promise<readonly OwnWill[]> {
+  const found: OwnWill[] = []
+  for (let index = 0; index < layout.partitions; index++)
+    for await (const { owner, clientId, will } of readWills(link, layout.base(index), events))
+      if (owner === node) found.push([clientId, will])
+  return found
+}
+
+/**
+ * The wills of this node, and those of nodes that are no more. `others`: who is asked about the rest, where there is
+ * somebody; without it this node is the only one, and they become its own.
+ */
 export async function* leftWills(
   { writes, link, layout, events, instance }: AdoptionParts,
-  living: ReadonlySet<string>,
+  others: Nodes | undefined,
 ): AsyncGenerator<OwnWill> {
+  const named = new Set<string>()
   for (let index = 0; index < layout.partitions; index++)
     for await (const { owner, clientId, will } of readWills(link, layout.base(index), events)) {
-      if (owner !== instance && living.has(owner)) continue
-      if (owner === instance || (await takeWill(writes, owner, clientId)) !== undefined)
+      if (owner !== instance && others !== undefined) {
+        if (!named.has(owner)) await others.suspect(owner)
+        named.add(owner)
+      } else if (owner === instance || (await takeWill(writes, owner, clientId)) !== undefined)
         yield [clientId, will]
     }
 }

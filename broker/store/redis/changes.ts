@@ -8,6 +8,7 @@ import type { Layout } from './layout.js'
 import { script, type RedisLink } from './link.js'
 import { textOf, unpack, type Unpacked } from './message-pack.js'
 import type { RetainedInfo, RetainedTopics } from './retained-topics.js'
+import { refusedRight } from './suitability.js'
 import { READ_CHANGES } from './lua/reads.js'
 
 const SCRIPT = script(READ_CHANGES)
@@ -69,7 +70,11 @@ export class Changes {
     subscriber.on('messageBuffer', (_channel: Buffer, message: Buffer) => this.announced(message))
     await connections.ready(subscriber)
     // From here on ioredis subscribes again by itself whenever it has lost the connection.
-    await subscriber.subscribe(this.layout.channel)
+    try {
+      await subscriber.subscribe(this.layout.channel)
+    } catch (error) {
+      throw refusedRight(error, connections.address, this.layout.prefix)
+    }
     await this.caughtUp()
     this.lookLater()
   }
@@ -106,6 +111,8 @@ export class Changes {
   }
 
   private announced(message: Buffer): void {
+    // A node that starts tries whether it may publish.
+    if (message.length === 0) return
     const [partition, version, packed] = this.unpacked(message)
     if (typeof partition === 'number' && typeof version === 'number' && Buffer.isBuffer(packed))
       this.change(partition, version, packed)

@@ -293,7 +293,26 @@ describeWith('Redis', ['redis-server'], () => {
       expect((await collect(b.sessions())).find(({ clientId }) => clientId === 'c0')?.openOn).toBe(b.instance)
     })
 
-    it('leave the wills of others alone, but for those of nodes that are no more', async () => {
+    it('leave what others have to those, and name them', async () => {
+      await a.openSession('s', keep)
+      await b.openSession('t', keep)
+      await b.putWill('c', { message: message(), delayInterval: 0, dueAt: undefined })
+      const named: string[] = []
+      const suspect = (instance: string): Promise<void> => Promise.resolve(void named.push(instance))
+      const { store, end } = openableStore(servers, {}, { clock, nodes: { suspect } })
+      await store.open()
+      releases.push(async () => {
+        await store.close()
+        await end()
+      })
+      await store.openSession('own', keep)
+      await collect(store.sessions())
+      expect(named.splice(0).sort()).toEqual([a.instance, b.instance].sort())
+      expect(await collect(store.wills())).toEqual([])
+      expect(named).toEqual([b.instance])
+    })
+
+    it('of which there is only one publishes the wills of those that are no more', async () => {
       await a.putWill('c', { message: message({ text: 'old' }), delayInterval: 0, dueAt: undefined })
       await b.putWill('c', { message: message({ text: 'new' }), delayInterval: 0, dueAt: undefined })
       await a.deleteWill('c')

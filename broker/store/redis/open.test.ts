@@ -74,9 +74,14 @@ describeWith('opening', ['redis-server'], () => {
       '+@connection',
       '+info',
       '+wait',
+      '+time',
     ]
     await server.client.call('acl', 'setuser', 'enough', 'on', '>pw', ...needed)
-    for (const username of ['few', 'keys', 'channels'])
+    // What the bus and the leases need, beside the store.
+    const lacking = ['xread', 'xtrim', 'xinfo', 'time'].map((command) => `no-${command}`)
+    for (const user of lacking)
+      await server.client.call('acl', 'setuser', user, 'on', '>pw', ...needed, user.replace('no', ''))
+    for (const username of ['few', 'keys', 'channels', ...lacking])
       expect(await failure([server], { username, password: 'pw' })).toMatch(
         /^REDIS_UNSUITABLE: .*rights.* ACL SETUSER <user> ~test\* &test\* /,
       )

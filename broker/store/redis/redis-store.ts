@@ -21,7 +21,7 @@ import { DamagedValue, ValueWriter } from '../bytes.js'
 import { sessionTaken, storeClosed } from '../failures.js'
 import { decodeWill, encodeSubscription, encodeWill } from '../values.js'
 import { Accepts } from './accepts.js'
-import { adopt, leftWills, takeWill, type AdoptionParts } from './adoption.js'
+import { adopt, leftWills, takeWill, type AdoptionParts, type Nodes } from './adoption.js'
 import { Changes } from './changes.js'
 import type { RedisClient, RedisConnections } from './connection.js'
 import type { Layout } from './layout.js'
@@ -48,10 +48,11 @@ export interface RedisStoreOptions {
   /** Makes a name that no node has ever had; one for each time that the store is opened. No space, no colon. */
   readonly newInstance: () => string
   /**
-   * The instances that are alive, besides this one: their wills are left alone at the start. Default: none, as for a
-   * gateway that is the only one on its Redis.
+   * Who is told of nodes that something in Redis is marked with (open sessions, wills), and sees to it that those which
+   * are no more are taken over from. Default: nobody, as for a gateway that is the only one on its Redis: it publishes
+   * all wills at its start.
    */
-  readonly livingInstances?: () => Promise<ReadonlySet<string>>
+  readonly nodes?: Nodes
 }
 
 /** How long `close` waits for Redis, and a read does, milliseconds. */
@@ -136,7 +137,12 @@ export class RedisStore implements SharedStore {
   async *sessions(): AsyncGenerator<SessionRecord> {
     const { link, layout } = this.whenOpen()
     await this.writes.settled()
-    yield* readSessions(link, layout, this.events)
+    const owners = new Set<string>()
+    for await (const record of readSessions(link, layout, this.events)) {
+      if (record.openOn !== undefined && record.openOn !== this.name) owners.add(record.openOn)
+      yield record
+    }
+    for (const owner of owners) await this.options.nodes?.suspect(owner)
   }
 
   async openSession(clientId: string, options: OpenOptions): Promise<StoredSession> {
@@ -216,7 +222,7 @@ export class RedisStore implements SharedStore {
   async *wills(): AsyncGenerator<readonly [clientId: string, will: StoredWill]> {
     const parts = this.adoptionParts()
     await this.writes.settled()
-    yield* leftWills(parts, (await this.options.livingInstances?.()) ?? new Set())
+    yield* leftWills(parts, this.options.nodes)
   }
 
   async claim(clientId: string): Promise<ClientClaim> {

@@ -22,7 +22,7 @@ export interface Inspection {
   readonly risks: readonly string[]
 }
 
-/** Commands and keys that the store uses, tried out on keys that go at once. */
+/** Commands and keys that the gateway uses (store, bus, leases), tried out on keys that go at once. */
 const PROBE = `
 local key = KEYS[1]
 redis.call('EXISTS', key)
@@ -32,11 +32,14 @@ redis.call('MSET', key, '1')
 redis.call('MGET', key)
 redis.call('DECR', key)
 redis.call('PEXPIRE', key, 1000)
+redis.call('EXPIRE', key, 1)
 redis.call('DEL', key)
 redis.call('HSET', key, 'a', 1)
 redis.call('HINCRBY', key, 'a', 1)
 redis.call('HGET', key, 'a')
 redis.call('HMGET', key, 'a')
+redis.call('HEXISTS', key, 'a')
+redis.call('HKEYS', key)
 redis.call('HGETALL', key)
 redis.call('HSCAN', key, 0)
 redis.call('HDEL', key, 'a')
@@ -46,15 +49,20 @@ redis.call('ZSCORE', key, 'a')
 redis.call('ZRANGE', key, 0, 0)
 redis.call('ZRANGEBYSCORE', key, 1, 1)
 redis.call('ZREM', key, 'a')
+redis.call('ZREMRANGEBYSCORE', key, 1, 1)
 redis.call('SADD', key, 'a')
 redis.call('SCARD', key)
-redis.call('SRANDMEMBER', key, 1)
 redis.call('SSCAN', key, 0)
 redis.call('SREM', key, 'a')
+redis.call('SPOP', key, 1)
 redis.call('XADD', key, '1-0', 'a', 'b')
 redis.call('XRANGE', key, '-', '+')
+redis.call('XREAD', 'STREAMS', key, '0')
+redis.call('XINFO', 'STREAM', key)
+redis.call('XTRIM', key, 'MINID', '2-0')
 redis.call('DEL', key)
 redis.call('PUBLISH', ARGV[1], '')
+redis.call('TIME')
 `
 /** The oldest Redis whose commands are those the store uses. */
 const OLDEST = [6, 2] as const
@@ -215,7 +223,8 @@ async function checkRights(
   }
 }
 
-function refusedRight(error: unknown, address: string, prefix: string): unknown {
+/** What Redis refuses, in words that tell what to do. */
+export function refusedRight(error: unknown, address: string, prefix: string): unknown {
   if (!(error instanceof Error)) return error
   if (/READONLY/.test(error.message))
     return unsuitable(
@@ -231,8 +240,8 @@ function refusedRight(error: unknown, address: string, prefix: string): unknown 
     )
   if (/NOPERM|ACL failure|no permissions|user executing the script can't/i.test(error.message))
     return unsuitable(
-      `The Redis at ${address} does not give the user the rights that the store needs (${error.message}).`,
-      `Give them with: ACL SETUSER <user> ~${prefix}* &${prefix}* +@read +@write +@pubsub +@scripting +@connection +info +wait`,
+      `The Redis at ${address} does not give the user the rights that the gateway needs (${error.message}).`,
+      `Give them with: ACL SETUSER <user> ~${prefix}* &${prefix}* +@read +@write +@pubsub +@scripting +@connection +info +wait +time`,
       error,
     )
   return unsuitable(`The Redis at ${address} cannot be used (${error.message}).`, 'See its log.', error)

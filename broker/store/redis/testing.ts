@@ -8,6 +8,7 @@ import type { RedisConfig } from '../../../config/schema.js'
 import { systemClock, type Clock } from '../../contract/clock.js'
 import type { StoreLimits } from '../../contract/store.js'
 import { RecordedEvents, roomy } from '../conformance/bench.js'
+import type { Nodes } from './adoption.js'
 import { RedisConnections } from './connection.js'
 import { RedisStore } from './redis-store.js'
 
@@ -170,7 +171,11 @@ let instances = 0
 export function openableStore(
   servers: readonly RedisServer[],
   fields: Partial<RedisConfig> = {},
-  { limits = roomy, clock = systemClock }: { readonly limits?: StoreLimits; readonly clock?: Clock } = {},
+  {
+    limits = roomy,
+    clock = systemClock,
+    nodes,
+  }: { readonly limits?: StoreLimits; readonly clock?: Clock; readonly nodes?: Nodes } = {},
 ): StoreOnServers {
   const [first] = servers
   const config = servers.length > 1 ? clusterConfig(servers, fields) : redisConfig(first?.port ?? 0, fields)
@@ -183,6 +188,7 @@ export function openableStore(
     keyPrefix,
     waitReplicas,
     connectTimeoutMs,
+    ...(nodes && { nodes }),
     newInstance: () => `node${++instances}`,
   }
   return {
