@@ -200,8 +200,11 @@ describe('when connections are cut', () => {
     const { a, b, inbox } = await two()
     redis.flush()
     redis.process = 'b'
-    redis.cut()
     a.publish(message('wanted/1', 'waits for the stream'))
+    // Its publisher does not.
+    expect(await writtenOf(a)).toBeUndefined()
+    expect(inbox.received).toEqual([])
+    redis.cut()
     await until(() => inbox.received.length > 0)
     expect(inbox.received).toEqual(['waits for the stream'])
     expect(b.missedFrom).toEqual([undefined])

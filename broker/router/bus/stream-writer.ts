@@ -8,7 +8,8 @@ export interface SealedEntry {
   readonly bytes: Buffer
   readonly items: number
   readonly messages: number
-  readonly round: Round
+  /** Undefined: whoever waited for it has been told. */
+  round: Round | undefined
 }
 
 export interface StreamWriterParts {
@@ -75,7 +76,7 @@ export class StreamWriter {
     let messages = 0
     for (const entry of this.entries.splice(0)) {
       messages += entry.messages
-      this.parts.line.end(entry.round)
+      this.tell(entry)
     }
     return messages
   }
@@ -112,12 +113,21 @@ export class StreamWriter {
     if (this.closed) return
     this.parts.health.succeeded()
     if (isThere) this.written(count)
-    else if (this.parts.isMember()) this.writeAgain()
+    else if (this.parts.isMember()) this.withoutStream(count)
     else this.parts.onGone()
   }
 
+  /**
+   * The node is about to leave, or Redis has lost the stream and the node will make it anew. Nobody waits for that:
+   * what has to survive is in the store.
+   */
+  private withoutStream(count: number): void {
+    this.writeAgain()
+    for (const entry of this.entries.slice(0, count)) this.tell(entry)
+  }
+
   private written(count: number): void {
-    const { events, line } = this.parts
+    const { events } = this.parts
     const written = this.entries.splice(0, count)
     for (const { bytes, items } of written) {
       this.waitingBytes -= bytes.length + ENTRY_BYTES
@@ -126,7 +136,13 @@ export class StreamWriter {
     this.busy = false
     if (this.entries.length > 0) this.write()
     // Whoever is told may hand over more, or close the bus.
-    for (const { round } of written) line.end(round)
+    for (const entry of written) this.tell(entry)
+  }
+
+  private tell(entry: SealedEntry): void {
+    const { round } = entry
+    entry.round = undefined
+    if (round !== undefined) this.parts.line.end(round)
   }
 
   private writeAgain(): void {
