@@ -461,7 +461,7 @@ export const configSchema = z.strictObject({
         .max(86_400)
         .default(10)
         .describe(
-          'Seconds between two rounds of the `$SYS/broker/` topics, up to 86,400; 0: none. Clients see them where an access rule allows `$SYS/#`.',
+          'Seconds between two rounds of the `$SYS/broker/` topics, up to 86,400; 0: none. Clients see them where an access rule allows `$SYS/#`. With `store.type: redis` they are below `$SYS/brokers/<node.id>/`.',
         ),
     })
     .prefault({})

@@ -133,7 +133,9 @@ export async function buildGateway(
 
   const bridges = duty(pipelines, leads)
   const sys =
-    config.sys.intervalSeconds > 0 ? duty(createSysTree(config, telemetry, engine), leads) : undefined
+    config.sys.intervalSeconds > 0
+      ? duty(createSysTree(config, telemetry, engine, cluster === undefined ? undefined : nodeId), leads)
+      : undefined
 
   let connectionsSoFar = 0
   const nextConnectionId = () => ++connectionsSoFar
@@ -240,19 +242,30 @@ export async function buildGateway(
   }
 }
 
-function createSysTree({ sys }: Config, telemetry: Telemetry, engine: Engine): Service {
+/** `node`: the name of this node, where there may be others. */
+function createSysTree(
+  { sys }: Config,
+  telemetry: Telemetry,
+  engine: Engine,
+  node: string | undefined,
+): Service {
+  // Three rounds: what a node that is no more has left behind is nobody's truth.
+  const lastsMs = node === undefined ? undefined : sys.intervalSeconds * 3_000
   return new SysTree({
+    node,
     version: `OpenClaw Gateway ${PACKAGE_VERSION}`,
     intervalSeconds: sys.intervalSeconds,
     clock: systemClock,
     read: () => telemetry.readings(),
     publish: (topic, value) => {
+      const now = systemClock.now()
       const fields = {
         topic,
-        payload: Buffer.from(value),
+        payload: Buffer.from(value ?? ''),
         qos: 0,
         retain: true,
-        receivedAt: systemClock.now(),
+        receivedAt: now,
+        expiresAt: lastsMs === undefined ? undefined : now + lastsMs,
       } as const
       engine.publish(new Message(fields), undefined, (error) => {
         if (error !== undefined) telemetry.session.messageDropped('store_failed', undefined, 1)

@@ -3,6 +3,7 @@ import type { AcceptConnection } from '../contract/transport.js'
 import type { Service } from '../contract/service.js'
 import { ReasonCode } from '../wire/reason-codes.js'
 import { ClientClaims } from './cluster/client-claims.js'
+import { RecentEnds } from './cluster/recent-ends.js'
 import { SessionCluster } from './cluster/session-cluster.js'
 import { Connection } from './connection.js'
 import { Departure, type DeparturePlan } from './departure.js'
@@ -28,7 +29,8 @@ export class SessionService implements Service {
     const wheel = new TimerWheel(clock, TICK_MS, onDefect)
     const wills = new Wills(store, engine, wheel, clock, events, onDefect, links?.store)
     const claims = links === undefined ? undefined : new ClientClaims(links, wills, events)
-    const table = (this.table = new SessionTable(router, bus))
+    const ends = links === undefined ? undefined : new RecentEnds(clock)
+    const table = (this.table = new SessionTable(router, bus, ends))
     const queueBounds = {
       messages: limits.queuedMessages,
       bytes: limits.queuedBytes,

@@ -5,6 +5,7 @@ import type { Router } from '../contract/router.js'
 import type { StoredSession } from '../contract/store.js'
 import type { Subscription } from '../contract/subscription.js'
 import type { CloseCause } from '../contract/transport.js'
+import type { RecentEnds } from './cluster/recent-ends.js'
 import type { Deliveries } from './deliveries.js'
 import type { VolatileQueue } from './delivery-queue.js'
 import { Session } from './session.js'
@@ -38,6 +39,7 @@ export class SessionTable {
     private readonly router: Router,
     /** To other nodes, where sessions may be connected elsewhere. */
     private readonly bus: NodeBus | undefined,
+    private readonly ends: RecentEnds | undefined,
   ) {}
 
   find(clientId: string): Session | undefined {
@@ -52,6 +54,7 @@ export class SessionTable {
   add(clientId: string, subscriptions: readonly Subscription[]): Session {
     const session = new Session(clientId, undefined, this.bus)
     session.restored = true
+    session.distrustedUntil = this.ends?.distrustedUntil(clientId)
     for (const subscription of subscriptions) this.subscribe(session, subscription)
     this.holders.set(clientId, { session, client: undefined })
     return session
@@ -85,7 +88,9 @@ export class SessionTable {
   /** Removes the session, unless another one has taken its place. */
   remove(session: Session): void {
     this.router.remove(session)
-    if (this.find(session.clientId) === session) this.holders.delete(session.clientId)
+    if (this.find(session.clientId) !== session) return
+    this.holders.delete(session.clientId)
+    if (session.durable) this.ends?.add(session.clientId)
   }
 
   /** Brings the subscriptions of a session to what is stored. */

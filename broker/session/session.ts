@@ -33,6 +33,9 @@ export class Session implements Subscriber {
   /** The other node that has it open, as last heard; told of sessions with shared subscriptions alone. */
   openOn: string | undefined
 
+  /** Until then live copies of other nodes may be meant for a former session of the client; monotonic milliseconds. */
+  distrustedUntil: number | undefined
+
   private link: SessionLink | undefined
   private volatileSequence = 0
 

@@ -6,7 +6,7 @@ import { Telemetry } from './telemetry.js'
 export async function metricsPage(): Promise<string> {
   const telemetry = new Telemetry({
     config: { log: { level: 'silent', format: 'json' } },
-    node: undefined,
+    node: OPEN_SET,
     listeners: [OPEN_SET],
     authenticators: [OPEN_SET],
     clock: systemClock,

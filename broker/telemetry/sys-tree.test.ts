@@ -23,7 +23,7 @@ it('publishes under the names of Mosquitto, again only what has changed, and ave
   const clock = new ManualClock()
   let readings = { ...NOTHING, sessions: 3, clientsConnected: 2 }
   let round: Record<string, string> = {}
-  const publish = (topic: string, value: string) => {
+  const publish = (topic: string, value = '') => {
     round[topic] = value
   }
   const tree = new SysTree({ version: '1.2.3', intervalSeconds: 10, clock, read: () => readings, publish })
@@ -54,4 +54,24 @@ it('publishes under the names of Mosquitto, again only what has changed, and ave
   await tree.stop()
   clock.advance(60_000)
   expect(round).toEqual({})
+})
+
+it('gives each of several nodes a tree of its own, renews it for it expires, and removes it at the end', async () => {
+  const clock = new ManualClock()
+  const retained = new Map<string, string>()
+  let published = 0
+  const publish = (topic: string, value: string | undefined) => {
+    published++
+    if (value === undefined) retained.delete(topic)
+    else retained.set(topic, value)
+  }
+  const options = { version: '1.2.3', intervalSeconds: 10, clock, read: () => NOTHING, publish }
+  const tree = new SysTree({ ...options, node: 'a' })
+  await tree.start()
+  const first = published
+  expect(retained.get('$SYS/brokers/a/version')).toBe('1.2.3')
+  clock.advance(10_000)
+  expect(published).toBe(2 * first)
+  await tree.stop()
+  expect(retained.size).toBe(0)
 })

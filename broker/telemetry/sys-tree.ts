@@ -25,11 +25,14 @@ export interface SysTreeOptions {
   readonly intervalSeconds: number
   readonly clock: Clock
   readonly read: () => SysReadings
-  /** Publishes as a retained QoS 0 message. */
-  readonly publish: (topic: string, value: string) => void
+  /**
+   * Name of this node, where several publish to the same store, each below its own: `$SYS/brokers/<node>/`. All values are
+   * renewed each round then, so that those of a node that is no more can expire, and removed at the end.
+   */
+  readonly node?: string | undefined
+  /** Publishes as a retained QoS 0 message; undefined: removes it. */
+  readonly publish: (topic: string, value: string | undefined) => void
 }
-
-const ROOT = '$SYS/broker/'
 
 /** Counters whose moving averages are published below `load/`, per minute. */
 const LOADS = {
@@ -56,24 +59,31 @@ export class SysTree implements Service {
   private mostClients = 0
   private startedAt = 0
   private timer: Timer | undefined
+  private readonly root: string
 
-  constructor(private readonly options: SysTreeOptions) {}
+  constructor(private readonly options: SysTreeOptions) {
+    const { node } = options
+    this.root = node === undefined ? '$SYS/broker/' : `$SYS/brokers/${node}/`
+  }
 
   start(): Promise<void> {
     this.startedAt = this.options.clock.now()
-    this.put('version', this.options.version)
     this.round()
     return Promise.resolve()
   }
 
   stop(): Promise<void> {
     this.timer?.cancel()
+    if (this.options.node !== undefined)
+      for (const topic of this.published.keys()) this.options.publish(this.root + topic, undefined)
+    this.published.clear()
     return Promise.resolve()
   }
 
   private readonly round = (): void => {
     const { clock, intervalSeconds, read } = this.options
     const readings = read()
+    this.put('version', this.options.version)
     this.put('uptime', `${Math.floor((clock.now() - this.startedAt) / 1000)} seconds`)
     for (const [topic, value] of Object.entries(this.gauges(readings))) this.put(topic, String(value))
     for (const [topic, key] of Object.entries(LOADS))
@@ -117,8 +127,8 @@ export class SysTree implements Service {
   }
 
   private put(topic: string, value: string): void {
-    if (this.published.get(topic) === value) return
+    if (this.options.node === undefined && this.published.get(topic) === value) return
     this.published.set(topic, value)
-    this.options.publish(ROOT + topic, value)
+    this.options.publish(this.root + topic, value)
   }
 }

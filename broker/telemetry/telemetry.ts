@@ -1,5 +1,5 @@
 import type { DestinationStream } from 'pino'
-import { Registry } from 'prom-client'
+import { Gauge, Registry } from 'prom-client'
 import type { Config } from '../../config/schema.js'
 import type { Clock } from '../contract/clock.js'
 import type {
@@ -15,7 +15,7 @@ import type { Service } from '../contract/service.js'
 import { AccessTelemetry } from './access-events.js'
 import { BridgeTelemetry } from './bridge-events.js'
 import { BusTelemetry } from './bus-events.js'
-import { gauge } from './cells.js'
+import { gauge, PREFIX } from './cells.js'
 import { EventLog } from './event-log.js'
 import { EventLoopDelay } from './event-loop.js'
 import { LineLimiter } from './line-limiter.js'
@@ -92,7 +92,7 @@ export class Telemetry implements Service {
     this.drops = drops
     this.transport = new TransportTelemetry(registry, this.eventLog('transport'), drops, listeners)
     this.session = new SessionTelemetry(registry, this.eventLog('session'), drops)
-    this.registerState()
+    this.registerState(node)
     this.store = new StoreTelemetry(registry, this.eventLog('store'), drops)
     this.redis = new RedisTelemetry(registry, this.eventLog('redis'))
     this.access = new AccessTelemetry(registry, this.eventLog('access'), authenticators)
@@ -157,7 +157,13 @@ export class Telemetry implements Service {
     return new EventLog(this.log(part), this.limiter)
   }
 
-  private registerState(): void {
+  private registerState(node: string | undefined): void {
+    new Gauge({
+      name: `${PREFIX}node_info`,
+      help: 'Name of this node, as in its log and its `$SYS` topics.',
+      labelNames: ['node'],
+      registers: [this.registry],
+    }).set({ node: node ?? '' }, 1)
     const add = (name: string, help: string, key: keyof StateGauges): void =>
       gauge(this.registry, { name, help }, () => this.state[key]?.() ?? 0)
     add('sessions', 'Sessions, connected or not.', 'sessions')

@@ -1,8 +1,10 @@
 import type { Addressees, NodeListener, NodeQuestion } from '../../contract/cluster.js'
+import type { Clock } from '../../contract/clock.js'
 import type { Engine } from '../../contract/engine.js'
 import type { Message } from '../../contract/message.js'
 import { ReasonCode } from '../../wire/reason-codes.js'
 import { giveTo, type RedistributeDependencies } from '../redistribute.js'
+import type { Session } from '../session.js'
 import type { Sessions } from '../sessions.js'
 import type { SessionTable } from '../session-table.js'
 import type { Wills } from '../wills.js'
@@ -16,6 +18,7 @@ export interface ArrivalsParts extends RedistributeDependencies {
   readonly wills: Wills
   readonly claims: ClientClaims
   readonly followed: FollowedSessions
+  readonly clock: Clock
   readonly onDefect: (error: unknown) => void
 }
 
@@ -31,7 +34,10 @@ export class Arrivals implements NodeListener {
       const client = table.clientOf(clientId)
       // Without its connection the session reads its queue wherever it is opened next.
       if (client?.session.durable !== true) continue
-      client.session.deliver(message, delivery, sequence === 0 ? undefined : sequence)
+      const { session, deliveries } = client
+      if (sequence === 0) session.deliver(message, delivery, undefined)
+      else if (this.trusts(session)) session.deliver(message, delivery, sequence)
+      else deliveries.lookAgain()
     }
     if (all) engine.emitHere(message, router.routeHere(message).targets)
     for (const sharedFilter of sharedFilters) {
@@ -49,6 +55,14 @@ export class Arrivals implements NodeListener {
   missed(): void {
     for (const { stored, deliveries } of this.parts.table.clients())
       if (stored !== undefined) deliveries.lookAgain()
+  }
+
+  private trusts(session: Session): boolean {
+    const { distrustedUntil } = session
+    if (distrustedUntil === undefined) return true
+    if (distrustedUntil > this.parts.clock.monotonic()) return false
+    session.distrustedUntil = undefined
+    return true
   }
 
   /** The client has connected to another node [MQTT-3.1.4-3]. */

@@ -1,5 +1,4 @@
 import type { MembershipWatcher } from '../../contract/cluster.js'
-import type { Clock } from '../../contract/clock.js'
 import type { Adopted } from '../../contract/store.js'
 import { ReasonCode } from '../../wire/reason-codes.js'
 import { Arrivals, type ArrivalsParts } from './arrivals.js'
@@ -8,7 +7,7 @@ import type { ClusterLinks } from './cluster-links.js'
 import { ExpiryWatch } from './expiry-watch.js'
 import { FollowedSessions } from './followed-sessions.js'
 
-export type SessionClusterParts = Omit<ArrivalsParts, 'followed'> & { readonly clock: Clock }
+export type SessionClusterParts = Omit<ArrivalsParts, 'followed'>
 
 /** The sessions of this node among those of all nodes: what is heard from others, and what is seen to for those that have gone. */
 export class SessionCluster {
