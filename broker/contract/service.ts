@@ -13,4 +13,7 @@ export interface Service {
   readiness?(): Readiness
 }
 
-export type Readiness = { readonly ready: true } | { readonly ready: false; readonly reason: string }
+export type Readiness =
+  /** `warnings`: what works, and what an operator had better mend; absent when there is nothing. */
+  | { readonly ready: true; readonly warnings?: readonly string[] }
+  | { readonly ready: false; readonly reason: string }

@@ -23,7 +23,7 @@ import {
 export function sessionStatements(bench: Bench): void {
   describe('life', () => {
     it('is ready while it is open, and fails with STORE_CLOSED before and after', async () => {
-      expect(bench.store.readiness()).toEqual({ ready: true })
+      expect(bench.store.readiness()).toMatchObject({ ready: true })
       const session = await bench.store.openSession('c', keep)
       await bench.store.close()
       expect(bench.store.readiness().ready).toBe(false)

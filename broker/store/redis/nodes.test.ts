@@ -240,7 +240,7 @@ describeWith('Redis', ['redis-server'], () => {
       expect(told).toBe(1)
       await a.rejoin()
       expect(a.instance).not.toBe(former)
-      expect(a.readiness()).toEqual({ ready: true })
+      expect(a.readiness()).toMatchObject({ ready: true })
       // What was open is void for good.
       expect(await settle(session, 1)).toBe('SESSION_TAKEN')
       const again = await a.openSession('c', keep)

@@ -123,6 +123,23 @@ describeWith('opening', ['redis-server'], () => {
       reason: expect.stringMatching(/allkeys-lru.*noeviction/) as string,
     })
     expect(events.risks.join()).toMatch(/keeps nothing on disk.*appendonly/)
+    await server.client.config('SET', 'maxmemory-policy', 'noeviction')
+    await store.close()
+    const again = openableStore([server])
+    await again.store.open()
+    releases.push(again.end, () => again.store.close())
+    expect(again.store.readiness()).toMatchObject({
+      ready: true,
+      warnings: [expect.stringMatching(/keeps nothing on disk.*appendonly/)],
+    })
+  })
+
+  it('says nothing of a Redis that keeps everything', async () => {
+    const server = await redis('--appendonly', 'yes')
+    const { store, events, end } = openableStore([server])
+    await store.open()
+    releases.push(end, () => store.close())
+    expect([store.readiness(), events.risks]).toEqual([{ ready: true }, []])
   })
 })
 

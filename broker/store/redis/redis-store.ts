@@ -130,8 +130,9 @@ export class RedisStore implements SharedStore {
   readiness(): Readiness {
     if (this.running === undefined || this.closing !== undefined)
       return { ready: false, reason: storeClosed().message }
-    const { failure } = this.running.link
-    return failure === undefined ? { ready: true } : { ready: false, reason: failure.message }
+    const { link, vigil } = this.running
+    if (link.failure !== undefined) return { ready: false, reason: link.failure.message }
+    return vigil.risks.length === 0 ? { ready: true } : { ready: true, warnings: vigil.risks }
   }
 
   async *sessions(): AsyncGenerator<SessionRecord> {

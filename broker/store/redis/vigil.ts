@@ -15,6 +15,8 @@ const PROBE_MS = 2_000
 export class Vigil {
   private readonly timers = new Map<() => Promise<void>, Timer>()
   private readonly risksTold = new Set<string>()
+  /** What is wrong with its settings and can be lived with, as last seen. */
+  risks: readonly string[] = []
   private stopped = false
 
   constructor(
@@ -52,6 +54,7 @@ export class Vigil {
   private readonly inspect = async (): Promise<void> => {
     const { fault, risks } = await inspectRedis(this.client, this.address)
     this.link.setFault(fault)
+    this.risks = risks
     for (const risk of risks) {
       if (!this.risksTold.has(risk)) this.events.risk(risk)
       this.risksTold.add(risk)
