@@ -83,7 +83,11 @@ export function childOf(value: unknown, part: string | number): unknown {
 function chosenVariant(node: SchemaNode, value: unknown): SchemaNode {
   const variants = node.oneOf ?? node.anyOf
   const type = childOf(value, 'type')
-  return variants?.find((variant) => variant.properties?.['type']?.const === type) ?? node
+  return (
+    variants?.find(
+      ({ properties }) => properties?.['type'] !== undefined && properties['type'].const === type,
+    ) ?? node
+  )
 }
 
 function propertyOf(node: SchemaNode | undefined, key: string): SchemaNode | undefined {

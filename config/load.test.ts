@@ -184,6 +184,15 @@ describe('the environment', () => {
     expect(config.node.id).toBe('n-7')
   })
 
+  it('also where a key takes several', () => {
+    const text = 'node: { workers: "${WORKERS}" }\nstore: { type: redis }\nredis: { url: redis://127.0.0.1 }'
+    expect(read(text, { environment: { WORKERS: '4' } }).node.workers).toBe(4)
+    expect(read(text, { environment: { WORKERS: 'auto' } }).node.workers).toBe('auto')
+    expect(problemsOf(text, { environment: { WORKERS: 'many' } })).toEqual([
+      expect.objectContaining({ path: 'node.workers', allowed: '`auto` or integer, 1 to 256' }),
+    ])
+  })
+
   it('leaves text text, whatever it looks like', () => {
     expect(read('node: { id: "${ID}" }', { environment: { ID: '0x10' } }).node.id).toBe('0x10')
     expect(read('node: { dataDir: "${DIR}" }', { environment: { DIR: 'true' } }).node.dataDir).toBe('true')

@@ -130,6 +130,7 @@ function withPlaceholders(node: SchemaNode): SchemaNode {
     ...(node.properties === undefined ? {} : { properties: mapValues(node.properties, withPlaceholders) }),
     ...(node.items === undefined ? {} : { items: withPlaceholders(node.items) }),
     ...(node.oneOf === undefined ? {} : { oneOf: node.oneOf.map(withPlaceholders) }),
+    ...(node.anyOf === undefined ? {} : { anyOf: [...node.anyOf, PLACEHOLDER] }),
   }
   const isChoice = node.enum !== undefined
   const isScalar = node.type === 'integer' || node.type === 'number' || node.type === 'boolean' || isChoice
@@ -138,9 +139,11 @@ function withPlaceholders(node: SchemaNode): SchemaNode {
   return {
     ...(description === undefined ? {} : { description }),
     ...(fallback === undefined ? {} : { default: fallback }),
-    anyOf: [rest, { type: 'string', pattern: '^\\$\\{[A-Z_]' }],
+    anyOf: [rest, PLACEHOLDER],
   }
 }
+
+const PLACEHOLDER: SchemaNode = { type: 'string', pattern: '^\\$\\{[A-Z_]' }
 
 function mapValues(
   record: Readonly<Record<string, SchemaNode>>,

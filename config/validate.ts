@@ -48,7 +48,7 @@ function typedByKey(tree: unknown, options: ValidateOptions<z.ZodObject>): unkno
   const typed = structuredClone(tree)
   for (const issue of result.error.issues) {
     const path = keyPath(issue.path)
-    if (issue.code !== 'invalid_type' || !options.fromEnvironment.has(formatPath(path))) continue
+    if (!WANTS_ANOTHER_TYPE.has(issue.code) || !options.fromEnvironment.has(formatPath(path))) continue
     const last = path.at(-1)
     const parent = path.slice(0, -1).reduce<unknown>(childOf, typed)
     const text = last === undefined ? undefined : childOf(parent, last)
@@ -57,6 +57,9 @@ function typedByKey(tree: unknown, options: ValidateOptions<z.ZodObject>): unkno
   }
   return typed
 }
+
+/** What zod says of text where a number, a boolean, or one of several types is wanted. */
+const WANTS_ANOTHER_TYPE: ReadonlySet<string> = new Set(['invalid_type', 'invalid_union', 'invalid_value'])
 
 function checksOfSoundSections<Schema extends z.ZodObject>(
   tree: unknown,
