@@ -20,22 +20,16 @@ import type {
 import { DamagedValue, ValueWriter } from '../bytes.js'
 import { sessionTaken, storeClosed } from '../failures.js'
 import { decodeWill, encodeSubscription, encodeWill } from '../values.js'
-import { Accepts } from './accepts.js'
 import { adopt, leftWills, takeWill, type AdoptionParts, type Nodes } from './adoption.js'
-import { Changes } from './changes.js'
-import type { RedisClient, RedisConnections } from './connection.js'
-import type { Layout } from './layout.js'
-import { RedisLink } from './link.js'
+import type { RedisConnections } from './connection.js'
 import { operations } from './operations.js'
-import { Partition, type BatchNotices } from './partition.js'
 import { readQueue } from './queue-page.js'
 import { RedisHandle, type HandleHost } from './redis-handle.js'
 import { readRetained } from './retained-messages.js'
-import { RetainedTopics } from './retained-topics.js'
+import { assemble, release, type Running } from './running.js'
 import { readFields, readSessions } from './sessions.js'
 import { finishIntent } from './spanning-accept.js'
 import { openRedis } from './suitability.js'
-import { Vigil } from './vigil.js'
 import { WriteLine } from './write-line.js'
 
 export interface RedisStoreOptions {
@@ -57,19 +51,6 @@ export interface RedisStoreOptions {
 
 /** How long `close` waits for Redis, and a read does, milliseconds. */
 const PATIENCE_MS = 5_000
-
-/** What a running store stands on; anew when it begins again under another name. */
-interface Running {
-  readonly instance: string
-  readonly client: RedisClient
-  readonly link: RedisLink
-  readonly layout: Layout
-  readonly partitions: readonly Partition[]
-  readonly topics: RetainedTopics
-  readonly changes: Changes
-  readonly accepts: Accepts
-  readonly vigil: Vigil
-}
 
 /**
  * Keeps everything in Redis: a single one, behind Sentinel or a Cluster. Several nodes may use the same data.
@@ -276,7 +257,11 @@ export class RedisStore implements SharedStore {
     const { clock, events, options } = this
     const started = clock.now()
     const { client, layout } = await openRedis(options, clock)
-    const running = this.assemble(client, layout)
+    const { writes, limits, name: instance, handles } = this
+    const { connections, waitReplicas } = options
+    const onFenced = (): void => this.onFencedListener?.()
+    const parts = { instance, client, layout, connections, waitReplicas, writes, handles, limits }
+    const running = assemble({ ...parts, clock, events, onFenced })
     this.running = running
     this.writes.open(running)
     try {
@@ -297,42 +282,10 @@ export class RedisStore implements SharedStore {
     }
   }
 
-  /** Lets go at once: what is under way fails, what waits is refused. */
-  private abandon({ vigil, link, changes, client, partitions }: Running): void {
+  private abandon(running: Running): void {
     this.writes.close()
-    vigil.stop()
-    link.end()
-    changes.stop(this.options.connections)
-    this.options.connections.end(client)
-    for (const partition of partitions) partition.abandon(link.failure ?? storeClosed())
+    release(running, this.options.connections)
     this.handles.clear()
-  }
-
-  private assemble(client: RedisClient, layout: Layout): Running {
-    const { clock, events, limits, instance } = this
-    const { connections, waitReplicas } = this.options
-    const { address } = connections
-    const link = new RedisLink(client, { address, waitReplicas }, clock, events, () => {
-      this.onFencedListener?.()
-    })
-    const topics = new RetainedTopics(limits)
-    const changes = new Changes(link, layout, topics, instance, clock, events)
-    const notices = this.notices(changes, topics)
-    const parts = { link, node: instance, channel: layout.channel, limits, clock, events, notices }
-    return {
-      instance,
-      client,
-      link,
-      layout,
-      partitions: Array.from(
-        { length: layout.partitions },
-        (_, index) => new Partition(index, layout.base(index), parts),
-      ),
-      topics,
-      changes,
-      accepts: new Accepts(this.writes, topics, instance, clock),
-      vigil: new Vigil(client, address, link, clock, events),
-    }
   }
 
   private async shutDown(): Promise<void> {
@@ -360,21 +313,6 @@ export class RedisStore implements SharedStore {
   private whenOpen(): Running {
     if (this.running === undefined || this.closing !== undefined) throw storeClosed()
     return this.running
-  }
-
-  private notices(changes: Changes, topics: RetainedTopics): BatchNotices {
-    return {
-      isWatched: (clientId) => this.handles.has(clientId),
-      queue: (clientId, born, count, settledUpTo, last) => {
-        const handle = this.handles.get(clientId)
-        if (handle?.born !== born) return
-        handle.queued = count
-        if (settledUpTo !== false) handle.settledUpTo = settledUpTo
-        handle.queuedUpTo = last
-      },
-      change: (partition, version, packed) => changes.change(partition, version, packed),
-      retainedBytes: (partition, bytes) => topics.setBytes(partition, bytes),
-    }
   }
 
   private readonly handleHost: HandleHost = {
