@@ -9,6 +9,9 @@ import type { TimerWheel } from './timer-wheel.js'
 /** Pause before a will that the store could not take is published again. */
 const RETRY_MS = 1_000
 
+/** Wills of a node that is no more that are published at a time. */
+const AT_A_TIME = 256
+
 /** The same will may be taken later. Any other failure would come again: it costs the will and nothing else. */
 const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['STORE_BUSY', 'STORE_UNWRITABLE'])
 
@@ -92,8 +95,14 @@ export class Wills {
   /** The wills of a node that is no more, which are this one's now. */
   async adopt({ wills, sessions }: Adopted, sessionLives: (clientId: string) => boolean): Promise<void> {
     const closed = new Set(sessions)
-    for (const [clientId, will] of wills)
-      await this.answerFor(clientId, will, closed.has(clientId) || sessionLives(clientId))
+    for (let i = 0; i < wills.length; i += AT_A_TIME) {
+      const group = wills.slice(i, i + AT_A_TIME)
+      await Promise.all(
+        group.map(([clientId, will]) =>
+          this.answerFor(clientId, will, closed.has(clientId) || sessionLives(clientId)),
+        ),
+      )
+    }
   }
 
   /**

@@ -51,7 +51,11 @@ export class TestCluster {
   get redis(): ConfigInput['redis'] {
     const urls = this.servers.map(({ url }) => url)
     const { masters = 1 } = this.options
-    return { keyPrefix: 'e2e', ...(masters > 1 ? { nodes: urls } : { url: urls[0] }) }
+    return {
+      keyPrefix: 'e2e',
+      commandTimeoutSeconds: 2,
+      ...(masters > 1 ? { nodes: urls } : { url: urls[0] }),
+    }
   }
 
   async stop(): Promise<void> {
