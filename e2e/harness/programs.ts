@@ -11,6 +11,7 @@ const PACKAGES = {
   mosquitto_sub: 'mosquitto-clients',
   chromium: 'chromium',
   'redis-server': 'redis-server',
+  haproxy: 'haproxy',
   openssl: 'openssl',
   'python3-paho': 'python3-paho-mqtt',
 } as const
