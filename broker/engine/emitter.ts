@@ -20,6 +20,7 @@ import type { Publication } from './publication.js'
 export class Emitter implements AedesEmitter {
   private readonly handlers = new Map<string, Map<PacketHandler, Handler>>()
   private readonly systemHandlers: Handler[] = []
+  private programHandlers = 0
   /** The packet in hand, for the handlers among its targets. */
   private packet: PipelinePacket | undefined = undefined
   private answers: Answers | undefined = undefined
@@ -42,7 +43,10 @@ export class Emitter implements AedesEmitter {
       })
       handlers.set(handler, subscriber)
       if (subscription.filter.startsWith('$')) this.systemHandlers.push(subscriber)
-      else this.router.subscribe(subscriber, subscription)
+      else {
+        this.programHandlers++
+        this.router.subscribe(subscriber, subscription)
+      }
     }
     if (done !== undefined) setImmediate(done)
     return this
@@ -57,6 +61,7 @@ export class Emitter implements AedesEmitter {
       this.router.remove(subscriber)
       const index = this.systemHandlers.indexOf(subscriber)
       if (index >= 0) this.systemHandlers.splice(index, 1)
+      else this.programHandlers--
     }
     if (done !== undefined) setImmediate(done)
     return this
@@ -64,23 +69,41 @@ export class Emitter implements AedesEmitter {
 
   emit(packet: PipelinePacket, done: (error?: Error) => void): this {
     const publication = this.pipeline.publicationOf(packet)
-    const { line } = publication
     if (publication.refusal !== undefined) done(publication.refusal)
-    else if (line === undefined || line.mayEmit(publication)) this.deliver(publication, packet, done)
-    else publication.waitingEmission = () => this.deliver(publication, packet, done)
+    else this.inTurn(publication, packet, done)
     return this
+  }
+
+  /** Whether the embedding program has handlers. */
+  get hasHandlers(): boolean {
+    return this.programHandlers > 0
+  }
+
+  /** As `emit`, of a message that no program looks at. */
+  emitAlone(publication: Publication): void {
+    this.inTurn(publication, undefined, undefined)
   }
 
   close(done: () => void): this {
     for (const handlers of this.handlers.values())
       for (const subscriber of handlers.values()) this.router.remove(subscriber)
     this.handlers.clear()
-    this.systemHandlers.length = 0
+    this.systemHandlers.length = this.programHandlers = 0
     setImmediate(done)
     return this
   }
 
-  private deliver(publication: Publication, packet: PipelinePacket, done: () => void): void {
+  private inTurn(publication: Publication, packet: PipelinePacket | undefined, done: Done | undefined): void {
+    const { line } = publication
+    if (line === undefined || line.mayEmit(publication)) this.deliver(publication, packet, done)
+    else publication.waitingEmission = () => this.deliver(publication, packet, done)
+  }
+
+  private deliver(
+    publication: Publication,
+    packet: PipelinePacket | undefined,
+    done: Done | undefined,
+  ): void {
     const { message, queuedFor, sequences, owners, line } = publication
     const { bus } = this
     const handedOver = bus?.handedOver
@@ -116,8 +139,12 @@ export class Emitter implements AedesEmitter {
     if (line !== undefined && !publication.passed) line.pass(publication)
   }
 
-  /** The steps behind the emission: `published`, `publish`, and the publisher's callback. */
-  private goOn(publication: Publication, done: (error?: Error) => void, error?: GatewayError): void {
+  /** The steps behind the emission: of Aedes `published` and `publish`; and the publisher's callback. */
+  private goOn(publication: Publication, done: Done | undefined, error?: GatewayError): void {
+    if (done === undefined) {
+      this.pipeline.finish(publication, error)
+      return
+    }
     try {
       done(error)
     } catch (error) {
@@ -173,6 +200,8 @@ export class Emitter implements AedesEmitter {
     }
   }
 }
+
+type Done = (error?: Error) => void
 
 class Handler implements Subscriber {
   readonly clientId = ''

@@ -166,13 +166,12 @@ class PublishEngine implements AedesEngine, Engine {
       done?.(lineFull(), 0)
       return
     }
+    const seen = this.isSeen(message)
     // The payload may be a view of a buffer that is read into again. Queues, windows and listeners keep messages.
-    if (message.qos > 0 || this.observed) message.own()
-    this.pipeline.upcoming = publication
+    if (message.qos > 0 || seen) message.own()
     try {
-      internals(this.broker).publish(new PublishedPacket(message), client, (error) => {
-        this.pipeline.finish(publication, error ? failure(error, publication) : undefined)
-      })
+      if (seen) this.throughAedes(publication, client)
+      else this.pipeline.takeAlone(publication, this.emitter)
     } catch (error) {
       // A store or router that throws. The line must not wait for this message for ever.
       events.engineFailed(asError(error))
@@ -181,11 +180,27 @@ class PublishEngine implements AedesEngine, Engine {
         new GatewayError('INTERNAL', 'the publish pipeline threw', { cause: error }),
       )
     }
-    this.pipeline.upcoming = undefined
   }
 
-  private get observed(): boolean {
-    return this.broker.published !== this.defaultPublished || this.broker.listenerCount('publish') > 0
+  private throughAedes(publication: Publication, client: AedesClient | null): void {
+    this.pipeline.upcoming = publication
+    try {
+      internals(this.broker).publish(new PublishedPacket(publication.message), client, (error) => {
+        this.pipeline.finish(publication, error ? failure(error, publication) : undefined)
+      })
+    } finally {
+      this.pipeline.upcoming = undefined
+    }
+  }
+
+  /** Whether a program looks at messages by a hook, a listener or a handler; Aedes itself does at `$` topics. */
+  private isSeen({ topic }: Message): boolean {
+    return (
+      this.broker.published !== this.defaultPublished ||
+      this.broker.listenerCount('publish') > 0 ||
+      this.emitter.hasHandlers ||
+      topic.startsWith('$')
+    )
   }
 
   /** Registering emits events of Aedes: what a listener throws must not reach the session. */

@@ -53,6 +53,8 @@ export class BrokerHooks implements EngineHooks {
   }
 
   get authorizePublish(): EngineHooks['authorizePublish'] {
+    // Asked for with every message, like `authorizeForward`: without the look-up by name in `wrapped`.
+    if (this.broker.authorizePublish === this.defaults.authorizePublish) return undefined
     return this.wrapped('authorizePublish', (hook) => async (client, message) => {
       return this.ask<boolean>('authorizePublish', false, (answer) => {
         const packet = toPacket(message)
@@ -79,6 +81,7 @@ export class BrokerHooks implements EngineHooks {
   }
 
   get authorizeForward(): EngineHooks['authorizeForward'] {
+    if (this.broker.authorizeForward === this.defaults.authorizeForward) return undefined
     return this.wrapped('authorizeForward', (hook) => (client, message) => {
       try {
         const packet = toPacket(message)

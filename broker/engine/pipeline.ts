@@ -6,6 +6,7 @@ import type { Router, Target } from '../contract/router.js'
 import type { Recipient, Store } from '../contract/store.js'
 import { topicNameFault } from '../contract/topic.js'
 import type { AedesPersistence, PipelinePacket, Thenable } from './aedes-internals.js'
+import type { Emitter } from './emitter.js'
 import { OriginLine } from './origin-line.js'
 import { ENGINE_LIMITS, fromPacket } from './packets.js'
 import { Publication } from './publication.js'
@@ -53,6 +54,23 @@ export class Pipeline {
     return publication
   }
 
+  /**
+   * The steps of Aedes without Aedes, in the same order, for a message that no program looks at: what it makes for
+   * each (a packet, a state, three closures) took a third of the JavaScript of a QoS 0 message, 0.5 us.
+   */
+  takeAlone(publication: Publication, emitter: Emitter): void {
+    const { message } = publication
+    if (message.qos === 0) {
+      if (message.retain) this.retain(publication)
+      emitter.emitAlone(publication)
+      return
+    }
+    this.store(publication, (error) => {
+      if (error === undefined) emitter.emitAlone(publication)
+      else this.finish(publication, error)
+    })
+  }
+
   /** The pipeline is through with the publication. */
   finish(publication: Publication, error: GatewayError | undefined): void {
     if (publication.finished) return
@@ -87,41 +105,52 @@ export class Pipeline {
   private storeRetained(packet: MarkedPacket): Thenable<unknown> {
     const publication = this.mark(packet)
     if (publication.refusal !== undefined) return rejected(publication.refusal)
-    const { message } = publication
+    this.retain(publication)
+    return DONE
+  }
+
+  private retain({ message, will }: Publication): void {
     // Of a will at QoS 0 it was stored when the will was taken.
-    if (message.qos > 0 || publication.will !== undefined) return DONE
+    if (message.qos > 0 || will !== undefined) return
     const { store, events } = this.parts
     store.accept({ message: message.own(), recipients: [], retain: true, incoming: undefined }, (error) => {
       if (error !== undefined) events.messageDropped('store_failed', message.publisherId, 1)
     })
-    return DONE
   }
 
   private enqueue(packet: MarkedPacket): Thenable<unknown> {
     const publication = this.mark(packet)
     if (publication.refusal !== undefined) return rejected(publication.refusal)
+    const accepted = new Deferred()
+    this.store(publication, (error) => {
+      accepted.settle(error)
+      // Aedes has called the embedding program back; nobody else ends this publication.
+      if (error !== undefined && publication.done === undefined) this.finish(publication, error)
+    })
+    return accepted
+  }
+
+  /** Stores a QoS 1 or 2 message wherever it has to be; calls back at once when that is nowhere. */
+  private store(publication: Publication, done: (error: GatewayError | undefined) => void): void {
     const { message, incoming, will } = publication
     const route = (publication.route = this.parts.router.route(message))
     let queuedFor: Target[] | undefined
     for (const target of route.targets)
       if (target.delivery.qos > 0 && target.subscriber.durable) (queuedFor ??= []).push(target)
-    if (queuedFor === undefined && !message.retain && incoming === undefined && will === undefined)
-      return DONE
-
+    if (queuedFor === undefined && !message.retain && incoming === undefined && will === undefined) {
+      done(undefined)
+      return
+    }
     const recipients = queuedFor?.map(recipient) ?? []
     if (queuedFor !== undefined) publication.queuedFor = queuedFor
-    const accepted = new Deferred()
     this.parts.store.accept(
       { message: message.own(), recipients, retain: message.retain, incoming, will },
       (error, sequences, owners) => {
         publication.sequences = sequences
         publication.owners = owners
-        accepted.settle(error)
-        // Aedes has called the embedding program back; nobody else ends this publication.
-        if (error !== undefined && publication.done === undefined) this.finish(publication, error)
+        done(error)
       },
     )
-    return accepted
   }
 
   private mark(packet: MarkedPacket): Publication {
