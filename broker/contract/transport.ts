@@ -71,8 +71,11 @@ export interface Outbox {
 
 /** The receiving side: what `session/` gives to the transport for each connection. */
 export interface ConnectionHandler {
-  /** Bytes in order, cut anywhere. The buffer is the handler's until it returns; keep a copy, not a view. */
-  received(bytes: Buffer): void
+  /**
+   * What lies in `bytes` between `start` and `end` (default: all of it): in order, cut anywhere. The buffer is the
+   * handler's until it returns; keep a copy, not a view.
+   */
+  received(bytes: Buffer, start?: number, end?: number): void
   /** `congested` has ended. */
   drained(): void
   /** The socket is gone; called exactly once, nothing is called after it. */

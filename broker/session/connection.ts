@@ -72,9 +72,9 @@ export class Connection implements ConnectionHandler, PacketHandler, ConnectingC
 
   // ---- what the transport calls
 
-  received(bytes: Buffer): void {
+  received(bytes: Buffer, start = 0, end = bytes.length): void {
     this.client?.keepAlive?.heard()
-    this.decoder.push(bytes)
+    this.decoder.push(bytes, start, end)
   }
 
   drained(): void {

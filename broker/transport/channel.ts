@@ -22,7 +22,8 @@ export interface Channel {
 
 /** What a channel tells: the connection above it. None of these throws. */
 export interface ChannelOwner {
-  received(bytes: Buffer): void
+  /** What lies in `bytes` between `start` and `end`; see `ConnectionHandler`. */
+  received(bytes: Buffer, start: number, end: number): void
   writable(): void
   /** The channel cannot go on; the owner sends what it still has and calls `end`. */
   ending(cause: CloseCause): void

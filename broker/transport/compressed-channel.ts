@@ -26,7 +26,7 @@ export class CompressedChannel implements Channel {
   ) {
     webSocket.on('message', (data: Buffer, isBinary) => {
       this.count()
-      if (isBinary) owner.received(data)
+      if (isBinary) owner.received(data, 0, data.length)
       else this.refuseText(owner)
     })
     this.read = socket.bytesRead

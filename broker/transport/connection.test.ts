@@ -246,7 +246,7 @@ describe('closing', () => {
     expect(channel.paused).toBe(true)
     connection.close('administrative')
     expect(channel.paused).toBe(false)
-    connection.received(Buffer.from('late'))
+    connection.received(Buffer.from('late'), 0, 4)
     expect(received).toEqual([])
   })
 
@@ -273,7 +273,7 @@ describe('a handler that throws', () => {
 
   it('costs its connection, and is told', () => {
     const { connection, events, channel, endTurn } = open({ received: fail })
-    connection.received(Buffer.from('x'))
+    connection.received(Buffer.from('x'), 0, 1)
     endTurn()
     expect(events.defects).toEqual([defect])
     expect(channel.ended).toBe('internal_error')

@@ -101,10 +101,10 @@ export class Connection implements Outbox, ChannelOwner {
 
   // ChannelOwner, called by the channel.
 
-  received(bytes: Buffer): void {
+  received(bytes: Buffer, start: number, end: number): void {
     if (this.cause !== undefined) return
     try {
-      this.handler.received(bytes)
+      this.handler.received(bytes, start, end)
     } catch (error) {
       this.defect(error)
     }

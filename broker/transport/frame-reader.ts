@@ -18,6 +18,9 @@ export class FrameReader {
   ping: Buffer | undefined = undefined
   /** Set once there is nothing more to read. */
   end: FrameEnd | undefined = undefined
+  /** Where the payload of the last read lies in its chunk; nothing came where they are equal. */
+  payloadStart = 0
+  payloadEnd = 0
 
   private cutHeader: Buffer | undefined = undefined
   private inFrame = false
@@ -30,18 +33,18 @@ export class FrameReader {
   private control: Buffer = EMPTY
 
   /**
-   * The binary payload in `chunk`, of all its frames in one piece: unmasked in place and moved together, so the
-   * result is a view of `chunk`. Empty when there is none. Never throws.
+   * Reads the first `size` bytes of `chunk`. The binary payload of all frames in it is unmasked in place and moved
+   * together: it lies between `payloadStart` and `payloadEnd` then. (No views: one takes 60 ns, and a message on its
+   * way in needed three.) Never throws.
    */
-  read(chunk: Buffer): Buffer {
-    const size = chunk.length
+  read(chunk: Buffer, size: number): void {
     let at = 0
     let start = -1
     let stop = 0
     // Not `at < size`: a frame without payload ends right behind its header.
     while (this.inFrame || at < size) {
       if (!this.inFrame) {
-        at = this.readHeader(chunk, at)
+        at = this.readHeader(chunk, at, size)
         if (at < 0) break
       }
       const count = Math.min(this.remaining, size - at)
@@ -63,22 +66,23 @@ export class FrameReader {
       this.inFrame = false
       if (this.opcode > OPCODE_LAST_DATA && this.finishControl()) break
     }
-    return start < 0 ? EMPTY : chunk.subarray(start, stop)
+    this.payloadStart = start
+    this.payloadEnd = start < 0 ? start : stop
   }
 
   /** Opens the frame whose header stands at `at`; returns where its payload begins, or -1: no frame is open. */
-  private readHeader(chunk: Buffer, at: number): number {
+  private readHeader(chunk: Buffer, at: number, end: number): number {
     if (this.cutHeader === undefined) {
-      const size = headerSize(chunk, at)
-      if (size > 0 && at + size <= chunk.length) {
+      const size = headerSize(chunk, at, end)
+      if (size > 0 && at + size <= end) {
         return this.openFrame(chunk, at, size) ? at + size : -1
       }
-      this.cutHeader = Buffer.from(chunk.subarray(at))
+      this.cutHeader = Buffer.from(chunk.subarray(at, end))
       return -1
     }
     const had = this.cutHeader.length
-    const header = Buffer.concat([this.cutHeader, chunk.subarray(at, at + MAX_HEADER - had)])
-    const size = headerSize(header, 0)
+    const header = Buffer.concat([this.cutHeader, chunk.subarray(at, Math.min(at + MAX_HEADER - had, end))])
+    const size = headerSize(header, 0, header.length)
     if (size === 0 || size > header.length) {
       this.cutHeader = header
       return -1
@@ -143,8 +147,8 @@ const MAX_SAFE_HIGH = 0x1f_ffff
 const MAX_HEADER = 14
 
 /** Bytes of the header at `at`; 0 when even its length field has not arrived. */
-function headerSize(buffer: Buffer, at: number): number {
-  if (buffer.length - at < 2) return 0
+function headerSize(buffer: Buffer, at: number, end: number): number {
+  if (end - at < 2) return 0
   const second = buffer[at + 1] as number
   const key = (second & MASKED) === 0 ? 0 : 4
   const lengthField = second & 0x7f

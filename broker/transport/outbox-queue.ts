@@ -20,8 +20,8 @@ export class OutboxQueue {
   /** Entries that wait. */
   length = 0
 
-  private entries: (Buffer | undefined)[] = []
-  private droppable: boolean[] = []
+  private entries: (Buffer | undefined)[] = NO_ENTRIES
+  private droppable: boolean[] = NO_FLAGS
   private large = 0
   /** Slots before it are taken. */
   private head = 0
@@ -34,8 +34,14 @@ export class OutboxQueue {
   }
 
   push(bytes: Buffer, droppable: boolean): void {
-    this.entries.push(bytes)
-    this.droppable.push(droppable)
+    if (this.entries.length === 0) {
+      // Literals have room for what is in them; a first `push` makes room for 17, and most writes are of one entry.
+      this.entries = [bytes]
+      this.droppable = [droppable]
+    } else {
+      this.entries.push(bytes)
+      this.droppable.push(droppable)
+    }
     this.bytes += bytes.length
     this.length++
     if (bytes.length >= LARGE_ENTRY) this.large++
@@ -89,8 +95,8 @@ export class OutboxQueue {
   }
 
   clear(): void {
-    this.entries = []
-    this.droppable = []
+    this.entries = NO_ENTRIES
+    this.droppable = NO_FLAGS
     this.bytes = this.length = this.large = this.head = this.shedFrom = 0
   }
 
@@ -122,3 +128,6 @@ export class OutboxQueue {
 }
 
 const COMPACT_FROM = 64
+/** Of every empty queue; never added to. */
+const NO_ENTRIES: (Buffer | undefined)[] = []
+const NO_FLAGS: boolean[] = []

@@ -6,14 +6,14 @@ const READ_SIZE = 65_536
 
 /**
  * Reads a plain TCP socket into one buffer that all of them share, instead of a fresh 64 KiB for each read, most of
- * which holds a hundred bytes. `onBytes` gets a view that is overwritten by the next read of any socket: nothing of
- * it may be kept. Measured, 200 senders of 90 bytes: 9 to 26 % less CPU a read.
+ * which holds a hundred bytes. `onBytes` gets that buffer, whose first `size` bytes are overwritten by the next read of
+ * any socket: nothing of it may be kept. Measured, 200 senders of 90 bytes: 9 to 26 % less CPU a read.
  *
  * This is what the documented `onread` option of `new net.Socket` does; for sockets that a server has accepted Node
  * offers no option, so the same fields are set here. Returns false where they are not as expected (another version
  * of Node, TLS): then `data` events have to do.
  */
-export function readShared(socket: Socket, onBytes: (bytes: Buffer) => void): boolean {
+export function readShared(socket: Socket, onBytes: (bytes: Buffer, size: number) => void): boolean {
   const { _handle: handle } = socket as unknown as {
     _handle?: { useUserBuffer?: (buffer: Uint8Array) => void } | null
   }
@@ -23,7 +23,7 @@ export function readShared(socket: Socket, onBytes: (bytes: Buffer) => void): bo
   slots[fields.buffer] = shared
   slots[fields.generate] = null
   slots[fields.callback] = (count: number): boolean => {
-    onBytes(shared.subarray(0, count))
+    onBytes(shared, count)
     return true
   }
   handle.useUserBuffer(shared)

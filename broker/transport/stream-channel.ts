@@ -1,23 +1,26 @@
 import type { Socket } from 'node:net'
 import type { Assembler } from './assembler.js'
 import { readShared } from './shared-read.js'
+import { writerOf, type SocketWriter } from './socket-writer.js'
 import type { Channel, ChannelOwner, TrafficCounter } from './channel.js'
 
 /** MQTT on the bare socket: tcp and tls. The socket allows half-open, so that what is queued outlives the peer's end. */
 export class StreamChannel implements Channel {
+  private readonly writer: SocketWriter
+
   constructor(
     private readonly socket: Socket,
     private readonly assembler: Assembler,
     private readonly traffic: TrafficCounter,
     owner: ChannelOwner,
   ) {
-    const read = (chunk: Buffer): void => {
-      traffic.bytesReceived(chunk.length)
-      owner.received(chunk)
+    const read = (chunk: Buffer, size: number): void => {
+      traffic.bytesReceived(size)
+      owner.received(chunk, 0, size)
     }
     readShared(socket, read)
-    socket.on('data', read)
-    socket.on('drain', () => owner.writable())
+    socket.on('data', (chunk: Buffer) => read(chunk, chunk.length))
+    this.writer = writerOf(socket, () => owner.writable())
     socket.on('end', () => owner.ending('peer_closed'))
     socket.on('error', () => owner.failed('socket_error'))
     socket.on('close', () => owner.gone())
@@ -27,11 +30,11 @@ export class StreamChannel implements Channel {
     const [first] = batch
     const bytes = batch.length === 1 && first !== undefined ? first : this.assembler.assemble(batch, length)
     this.traffic.bytesSent(length)
-    return tookAll(this.socket, this.socket.write(bytes))
+    return this.writer.write(bytes)
   }
 
   get bufferedBytes(): number {
-    return this.socket.writableLength
+    return this.writer.waiting
   }
 
   pause(): void {
@@ -49,12 +52,4 @@ export class StreamChannel implements Channel {
   destroy(): void {
     this.socket.destroy()
   }
-}
-
-/**
- * Whether a socket may be written on. `write` also returns false for bytes above the high-water mark that the
- * operating system took at once; then nothing is left to wait for.
- */
-export function tookAll(socket: Socket, returned: boolean): boolean {
-  return returned || socket.writableLength === 0
 }

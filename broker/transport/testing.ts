@@ -23,7 +23,8 @@ export class RecordedConnection implements ConnectionHandler {
     readonly outbox: Outbox,
   ) {}
 
-  received(bytes: Buffer): void {
+  received(shared: Buffer, start = 0, end = shared.length): void {
+    const bytes = shared.subarray(start, end)
     this.pieces.push(Buffer.from(bytes))
     this.receivedBytes += bytes.length
     this.onReceived(bytes)

@@ -55,16 +55,19 @@ export class PacketDecoder {
     this.lane = new PublishLane(handler, limits.topicAliasMaximum)
   }
 
-  /** Takes bytes that are cut anywhere. They are not referred to after the tick, other than by payload views. */
-  push(bytes: Buffer): void {
+  /**
+   * Takes what lies between `start` and `end`, cut anywhere. The bytes are not referred to after the tick, other than
+   * by payload views.
+   */
+  push(bytes: Buffer, start = 0, end = bytes.length): void {
     if (this.stopped) return
     if (this.decoding) {
-      this.overtaken.append(bytes, 0, bytes.length)
+      this.overtaken.append(bytes, start, end)
       return
     }
-    let position = this.kept.length === 0 ? 0 : this.completeKept(bytes)
-    if (!this.halted) position = this.decode(bytes, position, bytes.length)
-    if (position < bytes.length) this.keep(bytes, position)
+    let position = this.kept.length === 0 ? start : this.completeKept(bytes, start, end)
+    if (!this.halted) position = this.decode(bytes, position, end)
+    if (position < end) this.keep(bytes, position, end)
     this.takeOvertaken()
   }
 
@@ -99,24 +102,24 @@ export class PacketDecoder {
     return this.paused || this.stopped
   }
 
-  private keep(bytes: Buffer, from: number): void {
-    if (!this.stopped) this.kept.append(bytes, from, bytes.length)
+  private keep(bytes: Buffer, start: number, end: number): void {
+    if (!this.stopped) this.kept.append(bytes, start, end)
   }
 
   /**
    * Completes the packet begun in `kept`, byte for byte as far as its header tells, and decodes it from there;
-   * what follows can then be decoded in place. Returns how many bytes were taken.
+   * what follows can then be decoded in place. Returns the position of the first byte that was not taken.
    */
-  private completeKept(bytes: Buffer): number {
-    let taken = 0
-    while (taken < bytes.length && this.kept.length > 0 && !this.halted) {
-      const count = Math.min(this.missing, bytes.length - taken)
-      this.kept.append(bytes, taken, taken + count)
+  private completeKept(bytes: Buffer, start: number, end: number): number {
+    let position = start
+    while (position < end && this.kept.length > 0 && !this.halted) {
+      const count = Math.min(this.missing, end - position)
+      this.kept.append(bytes, position, position + count)
       this.missing -= count
-      taken += count
+      position += count
       if (this.missing === 0) this.decodeKept()
     }
-    return taken
+    return position
   }
 
   private decodeKept(): void {
