@@ -24,7 +24,7 @@ export interface InboundLink {
 export interface InboundOptions {
   readonly clientId: string
   readonly engineClient: EngineClient
-  /** Asked for every publish: the policy changes with a re-authentication. */
+  /** Not asked again for the topic that was allowed last, until `policyChanged`. */
   readonly mayPublish: (topic: string) => boolean
   readonly stored: StoredSession | undefined
   readonly receiveMaximum: number
@@ -48,6 +48,8 @@ export class InboundPublishes {
   private pending = 0
   private paused = false
   private closed = false
+  /** The last topic that the client was allowed: the wire hands out the same string when it comes again. */
+  private allowed: string | undefined = undefined
 
   constructor(
     private readonly engine: Engine,
@@ -72,14 +74,17 @@ export class InboundPublishes {
     messageExpiryInterval: number | undefined,
   ): void {
     if (qos > 0 && !this.admit(qos, packetId)) return
-    const fault = topicNameFault(topic, this.options.topicLimits)
-    if (fault !== undefined) {
-      this.rejectTopic(fault, qos, packetId)
-      return
-    }
-    if (!this.options.mayPublish(topic)) {
-      this.reject(qos, packetId, ReasonCode.NotAuthorized, 'not_authorized')
-      return
+    if (topic !== this.allowed) {
+      const fault = topicNameFault(topic, this.options.topicLimits)
+      if (fault !== undefined) {
+        this.rejectTopic(fault, qos, packetId)
+        return
+      }
+      if (!this.options.mayPublish(topic)) {
+        this.reject(qos, packetId, ReasonCode.NotAuthorized, 'not_authorized')
+        return
+      }
+      this.allowed = topic
     }
     const now = this.clock.now()
     const message = new Message({
@@ -114,6 +119,11 @@ export class InboundPublishes {
       else if (error.code === 'SESSION_TAKEN') this.link.failed(error)
       else this.link.refuse(ReasonCode.ServerBusy, 'MQTT-4.3.3-11', error.message)
     })
+  }
+
+  /** What the client may publish to has changed. */
+  policyChanged(): void {
+    this.allowed = undefined
   }
 
   /** The connection is gone: what is still under way is stored or not, but nobody is told. */

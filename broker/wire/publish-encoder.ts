@@ -10,6 +10,7 @@ import {
   writeVariableByteInteger,
 } from './packet-writer.js'
 import { PropertyId } from './properties.js'
+import { isShortText, writeShortText } from './short-text.js'
 
 /** How a message goes to one receiver. */
 export interface PublishOptions {
@@ -41,6 +42,11 @@ const TEMPLATE_3 = 4
 const TEMPLATE_5 = 5
 const PROPERTIES = 6
 
+/** With room for exactly what there is: a list that grows by an assignment gets room for 17. */
+function emptySlots(): (Buffer | undefined)[] {
+  return [undefined, undefined, undefined, undefined, undefined, undefined, undefined]
+}
+
 /**
  * Above this the template saves less than a tenth of an encode, which is then mostly the copy of the payload, and
  * is not worth a second copy of the payload for as long as the message lives. Bytes.
@@ -66,7 +72,7 @@ export function encodeShared(
   retain: boolean,
   now: number,
 ): Buffer {
-  const slots = (message.encoded ??= [])
+  const slots = (message.encoded ??= emptySlots())
   const slot = (version === 5 ? SHARED_5 : SHARED_3) + (retain ? 1 : 0)
   const known = slots[slot]
   if (known !== undefined) {
@@ -93,7 +99,7 @@ export function encodePublish(message: Message, options: PublishOptions): Buffer
     const omitTopic = options.omitTopic && topicAlias !== 0
     return encodeWhole(message, version, qos, flags, packetId, identifiers, topicAlias, omitTopic, now)
   }
-  const slots = (message.encoded ??= [])
+  const slots = (message.encoded ??= emptySlots())
   const slot = version === 5 ? TEMPLATE_5 : TEMPLATE_3
   const template = slots[slot]
   if (template === undefined) {
@@ -149,7 +155,8 @@ function encodeWhole(
   now: number,
 ): Buffer {
   const { topic, payload } = message
-  const topicBytes = omitTopic ? 0 : fieldLength(Buffer.byteLength(topic))
+  const short = isShortText(topic)
+  const topicBytes = omitTopic ? 0 : short ? topic.length : fieldLength(Buffer.byteLength(topic))
   const properties = version === 5 ? propertiesSize(message, identifiers, topicAlias) : 0
   let length = 2 + topicBytes + (qos > 0 ? 2 : 0) + payload.length
   if (version === 5) length += variableByteIntegerSize(properties) + properties
@@ -159,7 +166,8 @@ function encodeWhole(
   let position = writeVariableByteInteger(packet, length, 1)
   packet[position++] = topicBytes >> 8
   packet[position++] = topicBytes
-  if (!omitTopic) position += packet.write(topic, position)
+  if (!omitTopic)
+    position = short ? writeShortText(packet, topic, position) : position + packet.write(topic, position)
   if (qos > 0) {
     packet[position++] = packetId >> 8
     packet[position++] = packetId
@@ -211,7 +219,7 @@ function writeProperties(
 function sharedProperties(message: Message): Buffer {
   const { properties } = message
   if (properties === undefined) return NO_BYTES
-  const slots = (message.encoded ??= [])
+  const slots = (message.encoded ??= emptySlots())
   return (slots[PROPERTIES] ??= encodeProperties(properties))
 }
 
