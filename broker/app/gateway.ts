@@ -165,7 +165,7 @@ export async function buildGateway(
     bridges,
     sessions,
     settings: config.shutdown,
-    elsewhere: () => store.kind === 'redis',
+    elsewhere: () => cluster !== undefined && cluster.membership.others.size > 0,
     clock,
     log,
   })

@@ -443,8 +443,9 @@ export class Connection implements ConnectionHandler, PacketHandler, ConnectingC
 
   private async letGo(client: ConnectedClient): Promise<void> {
     const cause = this.cause ?? 'internal_error'
-    // At a shutdown the will stays in the store: the next process publishes it, unless the client is back.
-    const keepWill = cause === 'server_shutdown'
+    // At a shutdown the will stays in the store, for the next process. Where other nodes go on this one may live for
+    // long, drained: whoever does not come back to them has gone [MQTT-3.1.2-8].
+    const keepWill = cause === 'server_shutdown' && this.layer.cluster === undefined
     if (client.announced) this.layer.events.disconnected(this.info, this.clientId, cause)
     await this.layer.sessions.release(client, this.expiryInterval, !this.leftWithDisconnect, keepWill)
   }
