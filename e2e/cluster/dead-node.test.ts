@@ -86,19 +86,20 @@ describeWith('a node that is killed', ['redis-server'], () => {
     const stays = await cluster.connect(0, {
       clientId: `${topic}/left`,
       properties: lasting,
-      will: will(`${topic}/left`, 6),
+      will: will(`${topic}/left`, 4),
     })
     await cluster.connect(0, {
       clientId: `${topic}/back`,
       properties: lasting,
-      will: will(`${topic}/back`, 6),
+      will: will(`${topic}/back`, 4),
     })
     await stays.abort()
+    await expect.poll(() => cluster.metric(0, 'openclaw_clients')).toBe(1)
     await cluster.node(0).kill()
     await sleep(LEASE_SECONDS * 1000 + 1_000)
     const back = await cluster.connect(1, { clientId: `${topic}/back`, clean: false, properties: lasting })
     expect(back.connack.sessionPresent).toBe(true)
-    expect((await watcher.next('publish', () => true)).topic).toBe(`${topic}/left`)
+    expect((await watcher.nextPublish()).topic).toBe(`${topic}/left`)
     await sleep(4_000)
     expect(await watcher.settled()).toEqual([])
   })
