@@ -9,6 +9,7 @@ import { WebSocket, createWebSocketStream } from 'ws'
 import type { ConfigInput } from '../config/schema.js'
 import { startRedis, until, type RedisServer } from '../broker/store/redis/testing.js'
 import { freePort } from './harness/free-port.js'
+import { OpenClaw } from './harness/openclaw.js'
 import { GatewayProcess, type Ports } from './harness/process.js'
 import { describeWith } from './harness/programs.js'
 import { RawClient } from './harness/raw-client.js'
@@ -162,6 +163,22 @@ describeWith('a node with workers', ['redis-server'], () => {
     expect(outcome.code).toBe(0)
     expect(pids.filter(isRunning)).toEqual([])
     expect(events(node, 'worker_exited')).toEqual([])
+  })
+
+  it('is drained as a whole by openclaw drain, and goes on', async () => {
+    const [node] = await startNode(2)
+    const clients = await connectAll(node, 6)
+    // No client, and it does not leave: it must not hold up anything.
+    const idle = await RawClient.open(node.ports.mqtt)
+    toDispose.push(() => idle.abort())
+    const left = Promise.all(clients.map((client) => client.disconnectedByPeer()))
+    const outcome = await OpenClaw.run(['drain', '--config', node.configFile, '--json'])
+    expect(outcome.code).toBe(0)
+    expect(JSON.parse(outcome.stdout)).toMatchObject({ phase: 'drained', clients: 0, clientsAtStart: 6 })
+    await left
+    expect((await node.admin('/readyz')).status).toBe(503)
+    expect(pidsOf(node).every(isRunning)).toBe(true)
+    expect((await node.stop()).code).toBe(0)
   })
 
   it('leaves no worker behind when it is killed itself', async () => {

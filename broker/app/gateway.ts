@@ -66,6 +66,8 @@ export interface Gateway {
 /** What the process around a gateway needs of it beside that. */
 export interface GatewayProcess extends Gateway {
   readiness(): readonly ServiceReadiness[]
+  /** Clients that are connected. */
+  clients(): number
   metrics(): Promise<readonly MetricSamples[]>
   /** Begins what a node does once: pipelines and `$SYS`. A gateway that is no worker has begun it already. */
   lead(): Promise<void>
@@ -228,6 +230,7 @@ export async function buildGateway(
       await stack.stop()
     },
     readiness,
+    clients: () => sessions.clientCount,
     metrics: () => telemetry.metrics(),
     async lead() {
       await bridges.lead()

@@ -57,7 +57,7 @@ export function buildNode(config: Config, configSource: string): Pick<Gateway, '
     bridges: { stop: () => Promise.resolve() },
     sessions: {
       get clientCount() {
-        return pool.connections()
+        return pool.clients
       },
       // Each worker has its part of the pace.
       drain: () => pool.drain(),

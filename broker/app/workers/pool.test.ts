@@ -178,6 +178,19 @@ describe('workers', () => {
     expect([lost.destroyed, pool.connections()]).toEqual([true, 0])
   })
 
+  it('tell how they are', async () => {
+    const { pool, process, allReady } = poolOf(2)
+    await allReady()
+    const away = { name: 'store', readiness: { ready: false, reason: 'Redis is away' } } as const
+    process(0).says({ kind: 'state', services: [], clients: 3 })
+    process(1).says({ kind: 'state', services: [away], clients: 4 })
+    expect(pool.clients).toBe(7)
+    expect(pool.readiness().slice(1)).toEqual([{ ...away, name: 'worker 2: store' }])
+    process(1).exit(1)
+    await settled()
+    expect([pool.clients, pool.readiness().length]).toEqual([3, 1])
+  })
+
   it('drain together, also when one of them ends meanwhile', async () => {
     const { pool, process, allReady } = poolOf(2)
     await allReady()

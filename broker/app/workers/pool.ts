@@ -101,6 +101,11 @@ export class WorkerPool {
     )
   }
 
+  /** Clients of all workers, as last told. */
+  get clients(): number {
+    return this.running().reduce((sum, { clients }) => sum + clients, 0)
+  }
+
   /** Resolves when every worker has drained, or ended. */
   async drain(): Promise<void> {
     await Promise.all(this.running().map((worker) => worker.drain()))

@@ -24,7 +24,7 @@ export type FromWorker =
   | { readonly kind: 'failed'; readonly failure: Pick<GatewayError, 'code' | 'message' | 'hint'> }
   /** Connections that have ended since the last time, by listener. */
   | { readonly kind: 'closed'; readonly connections: Readonly<Record<string, number>> }
-  /** Whenever it changes. */
-  | { readonly kind: 'readiness'; readonly services: readonly ServiceReadiness[] }
+  /** Whenever it changes, and before `drained`. */
+  | { readonly kind: 'state'; readonly services: readonly ServiceReadiness[]; readonly clients: number }
   | { readonly kind: 'drained' }
   | { readonly kind: 'metrics'; readonly request: number; readonly metrics: readonly MetricSamples[] }

@@ -10,7 +10,7 @@ import type { FromWorker, ToWorker } from './protocol.js'
  * one says. It ends with it.
  */
 
-/** Between two looks at whether the readiness has changed, milliseconds. */
+/** Between two looks at how it is, milliseconds. */
 const LOOK_EVERY_MS = 250
 
 let gateway: GatewayProcess | undefined
@@ -38,6 +38,7 @@ async function obey(message: Exclude<ToWorker, { kind: 'socket' }>): Promise<voi
       break
     case 'drain':
       await gateway?.drain()
+      if (gateway !== undefined) tellState(gateway)
       send({ kind: 'drained' })
       break
     case 'stop':
@@ -57,7 +58,9 @@ async function start({ config, configSource }: ToWorker & { kind: 'start' }): Pr
     worker: { sockets },
   })
   await gateway.start()
-  watchReadiness(gateway)
+  const started = gateway
+  tellState(started)
+  setInterval(() => tellState(started), LOOK_EVERY_MS).unref()
   send({ kind: 'ready' })
 }
 
@@ -66,17 +69,15 @@ async function stop(): Promise<void> {
   process.exit(0)
 }
 
-function watchReadiness(watched: GatewayProcess): void {
-  let told = ''
-  const look = (): void => {
-    const services = watched.readiness()
-    const now = JSON.stringify(services)
-    if (now === told) return
-    told = now
-    send({ kind: 'readiness', services })
-  }
-  look()
-  setInterval(look, LOOK_EVERY_MS).unref()
+let told = ''
+
+/** Tells how it is, if that has changed. */
+function tellState(watched: GatewayProcess): void {
+  const state = { services: watched.readiness(), clients: watched.clients() }
+  const now = JSON.stringify(state)
+  if (now === told) return
+  told = now
+  send({ kind: 'state', ...state })
 }
 
 /** Ends the process: the one that has started it tells why, or starts another one. */

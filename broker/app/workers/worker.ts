@@ -16,6 +16,8 @@ export class Worker {
   /** Resolves when the process is gone, with how it has ended. */
   readonly exited: Promise<string>
   readiness: readonly ServiceReadiness[] = []
+  /** Clients whose CONNECT it has accepted, as last told. */
+  clients = 0
 
   private state: 'starting' | 'ready' | 'draining' | 'gone' = 'starting'
   private readonly open = new Map<string, number>()
@@ -134,8 +136,9 @@ export class Worker {
       case 'closed':
         for (const [listener, count] of Object.entries(message.connections)) this.add(listener, -count)
         break
-      case 'readiness':
+      case 'state':
         this.readiness = message.services
+        this.clients = message.clients
         break
       case 'drained':
         this.onDrained()
@@ -154,6 +157,7 @@ export class Worker {
 
   private gone(how: string): void {
     this.state = 'gone'
+    this.clients = 0
     this.open.clear()
     this.total = 0
     this.onFailed(new GatewayError('INTERNAL', `worker ${this.number} has ended at its start: ${how}`))
