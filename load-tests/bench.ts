@@ -1,29 +1,39 @@
-import type { Broker, PeerSettings } from './peers/broker.js'
+import type { Broker, Fleet, PeerSettings } from './peers/broker.js'
 import { gatewayRecipe } from './peers/gateway.js'
-import { launch } from './peers/launched-broker.js'
+import { launch, type Recipe } from './peers/launched-broker.js'
 import { mosquittoRecipe } from './peers/mosquitto.js'
 import { stockRecipe } from './peers/stock.js'
 
-export const BROKER_KINDS = ['gateway', 'gateway-sync', 'mosquitto', 'stock', 'stock-redis'] as const
+export const BROKER_KINDS = [
+  'gateway',
+  'gateway-sync',
+  'gateway-redis',
+  'mosquitto',
+  'stock',
+  'stock-redis',
+] as const
 export type BrokerKind = (typeof BROKER_KINDS)[number]
+
+const ALONE: Fleet = { nodes: 1, clients: 'together' }
 
 /** The brokers of a comparison, each started when it is first needed. */
 export class Bench {
-  private readonly brokers = new Map<BrokerKind, Broker>()
+  private readonly brokers = new Map<string, Broker>()
 
   constructor(
     private readonly settings: PeerSettings,
-    /** Of the gateway. */
-    private readonly store: 'level' | 'memory',
+    /** Of `gateway`. */
+    private readonly store: 'level' | 'memory' | 'redis',
     private readonly onStart: (kind: BrokerKind) => void,
   ) {}
 
-  async broker(kind: BrokerKind): Promise<Broker> {
-    let broker = this.brokers.get(kind)
+  async broker(kind: BrokerKind, fleet: Fleet = ALONE): Promise<Broker> {
+    const key = `${kind} ${fleet.nodes} ${fleet.clients}`
+    let broker = this.brokers.get(key)
     if (broker === undefined) {
       this.onStart(kind)
-      broker = await launch(this.recipe(kind), this.settings)
-      this.brokers.set(kind, broker)
+      broker = await launch(this.recipe(kind), fleet, this.settings)
+      this.brokers.set(key, broker)
     }
     return broker
   }
@@ -33,13 +43,15 @@ export class Bench {
     this.brokers.clear()
   }
 
-  private recipe(kind: BrokerKind) {
+  private recipe(kind: BrokerKind): Recipe {
     const { settings, store } = this
     switch (kind) {
       case 'gateway':
         return gatewayRecipe({ store, sync: false }, settings)
       case 'gateway-sync':
         return gatewayRecipe({ store, sync: true }, settings)
+      case 'gateway-redis':
+        return gatewayRecipe({ store: 'redis', sync: false }, settings)
       case 'mosquitto':
         return mosquittoRecipe(settings)
       case 'stock':

@@ -51,6 +51,11 @@ describe('options of openclaw load', () => {
     ['pairs', { sessions: 'offline' }, '--sessions'],
     ['fanin', { workers: '2' }, '--workers'],
     ['slow', { outstanding: '2' }, '--outstanding'],
+    ['idle', { nodes: '2' }, '--nodes'],
+    ['pairs', { nodes: '2', target: 'ws://h' }, '--nodes'],
+    ['pairs', { nodes: '2', store: 'level' }, '--nodes'],
+    ['pairs', { nodes: '2', peer: ['stock'] }, '--nodes'],
+    ['pairs', { sync: true, store: 'redis' }, '--sync'],
   ] as const)('are refused when they contradict each other: %s %o', (work, args, flag) => {
     expect(problems(work, args)).toEqual([expect.stringContaining(`${flag}: found`)])
   })

@@ -5,6 +5,7 @@ import { STAMP_BYTES } from './client/message-template.js'
 import { TRANSPORTS } from './peers/broker.js'
 import { scenarioNames, type ScenarioName } from './scenarios/all.js'
 import { parseThreshold } from './thresholds.js'
+import { TOPOLOGIES } from './traffic/plan.js'
 
 /** What the first argument of `openclaw load` may be: a scenario, or all rows of the target table. */
 export const workNames: readonly (ScenarioName | 'targets')[] = [...scenarioNames, 'targets']
@@ -35,7 +36,11 @@ export const loadFlags: readonly (readonly [flag: string, description: string])[
     'open loop: messages a second of all publishers; 50%: of the peak of the first peer, or of the target',
   ],
   ['--sessions <kind>', 'of receivers: clean, persistent (and connected), offline (default: clean)'],
-  ['--store <type>', 'of the gateway that is started: level, memory (default: level)'],
+  ['--store <type>', 'of the gateway that is started: level, memory, redis (default: level)'],
+  [
+    '--nodes <n>',
+    'nodes of each broker that is started, on a Redis of their own: publishers on the first, receivers on the others',
+  ],
   ['--sync', 'the gateway that is started has `store.sync: true`'],
   ['--workers <n>', 'processes that make load (default: 1)'],
   ['--sample <time>', 'time between two points of a soak (default: 10s)'],
@@ -120,7 +125,8 @@ const schema = z.strictObject({
     .regex(/^\d+(\.\d+)?%?$/, 'messages a second, or a percentage such as 50%')
     .optional(),
   sessions: z.enum(['clean', 'persistent', 'offline'], 'clean, persistent, offline').optional(),
-  store: z.enum(['level', 'memory'], 'level, memory').default('level'),
+  store: z.enum(['level', 'memory', 'redis'], 'level, memory, redis').optional(),
+  nodes: whole(2, 16),
   sync: z.boolean().default(false),
   workers: whole(1, 64),
   sample: duration,
@@ -158,7 +164,7 @@ export function parseLoadOptions(work: ScenarioName | 'targets', args: LoadArgum
 }
 
 function contradictions(work: ScenarioName | 'targets', options: LoadOptions): string[] {
-  const { target, transport, rate, outstanding, sessions, qos, workers = 1 } = options
+  const { target, transport, rate, outstanding, sessions, qos, workers = 1, nodes, store, peer } = options
   const problems: [wrong: boolean, text: string][] = [
     [
       target !== undefined && transport !== undefined,
@@ -169,6 +175,26 @@ function contradictions(work: ScenarioName | 'targets', options: LoadOptions): s
       '--pid: found without --target; allowed: the process of a target',
     ],
     [target !== undefined && work === 'targets', '--target: found with targets; allowed: a scenario'],
+    [
+      nodes !== undefined && !isTraffic(work),
+      `--nodes: found with ${work}; allowed: ${TOPOLOGIES.join(', ')}`,
+    ],
+    [
+      nodes !== undefined && target !== undefined,
+      '--nodes: found together with --target; allowed: brokers that are started',
+    ],
+    [
+      nodes !== undefined && ((store !== undefined && store !== 'redis') || options.sync),
+      '--nodes: found with a store of one process; allowed: redis',
+    ],
+    [
+      nodes !== undefined && peer.some((name) => name !== 'stock-redis'),
+      '--nodes: found with a peer that has one node; allowed: stock-redis',
+    ],
+    [
+      options.sync && store !== undefined && store !== 'level',
+      '--sync: found without the store level; allowed: `--store level`',
+    ],
     [
       rate !== undefined && outstanding !== undefined,
       '--rate: found together with --outstanding; allowed: one of them',
@@ -187,6 +213,10 @@ function contradictions(work: ScenarioName | 'targets', options: LoadOptions): s
     ],
   ]
   return problems.flatMap(([wrong, text]) => (wrong ? [text] : []))
+}
+
+function isTraffic(work: string): boolean {
+  return (TOPOLOGIES as readonly string[]).includes(work)
 }
 
 /** `20s` and the like in milliseconds; undefined when it is no duration, or longer than a timer runs (24 days). */

@@ -10,7 +10,7 @@ import {
   type LoadArguments,
   type LoadOptions,
 } from './options.js'
-import type { PeerSettings } from './peers/broker.js'
+import type { Fleet, PeerSettings } from './peers/broker.js'
 import { chooseCores, type Cores } from './peers/cores.js'
 import { remoteBroker } from './peers/remote-broker.js'
 import { htmlReport } from './report/html/page.js'
@@ -85,7 +85,7 @@ async function loadAndReport(work: WorkName, options: LoadOptions, io: LoadIo): 
   if (cpuProf !== undefined) mkdirSync(cpuProf, { recursive: true })
 
   const status = statusLine(io.err)
-  const bench = new Bench(peerSettings(work, options, cores), options.store, (kind) =>
+  const bench = new Bench(peerSettings(work, options, cores), options.store ?? 'level', (kind) =>
     status.show(`starting ${kind}`),
   )
   const crew = Crew.start(workers, cores.load)
@@ -119,7 +119,10 @@ function worksOf(work: WorkName, options: LoadOptions, bench: Bench): Work[] {
   if (work === 'targets') return targetWork(bench, asked, options.only)
 
   const own = ownSubject(options, bench)
-  const peers = options.peer.map((kind): Subject => ({ label: kind, broker: () => bench.broker(kind) }))
+  const peers = options.peer.map((kind): Subject => ({
+    label: kind,
+    broker: () => bench.broker(kind, fleetOf(options)),
+  }))
   const share = options.rate?.endsWith('%') === true ? Number.parseFloat(options.rate) / 100 : undefined
   return [
     {
@@ -132,10 +135,11 @@ function worksOf(work: WorkName, options: LoadOptions, bench: Bench): Work[] {
   ]
 }
 
-function ownSubject({ target, pid, sync, ...options }: LoadOptions, bench: Bench): Subject {
+function ownSubject(options: LoadOptions, bench: Bench): Subject {
+  const { target, pid, sync, nodes } = options
   if (target === undefined) {
-    const kind = sync ? 'gateway-sync' : 'gateway'
-    return { label: kind, broker: () => bench.broker(kind) }
+    const kind = nodes === undefined ? (sync ? 'gateway-sync' : 'gateway') : 'gateway-redis'
+    return { label: kind, broker: () => bench.broker(kind, fleetOf(options)) }
   }
   const { passwordFile, caFile } = options
   const broker = remoteBroker(
@@ -150,6 +154,11 @@ function ownSubject({ target, pid, sync, ...options }: LoadOptions, bench: Bench
     pid,
   )
   return { label: 'target', broker: () => Promise.resolve(broker) }
+}
+
+/** Undefined: one node, and no Redis that it does not want by itself. */
+function fleetOf({ nodes }: LoadOptions): Fleet | undefined {
+  return nodes === undefined ? undefined : { nodes, clients: 'apart' }
 }
 
 /** The settings that the options name; what they do not name is the scenario's. */

@@ -1,6 +1,6 @@
 import type { Bench, BrokerKind } from './bench.js'
 import type { Subject, Work } from './compare.js'
-import type { Transport } from './peers/broker.js'
+import type { Fleet, Transport } from './peers/broker.js'
 import { settingsOf, type ScenarioName } from './scenarios/all.js'
 import type { LoadSettings } from './scenarios/scenario.js'
 
@@ -59,6 +59,20 @@ function manyPublishers(qos: 0 | 1, mosquitto: number, stock: number): TargetRow
   )
 }
 
+/** Two nodes and a Redis, every delivery crosses: the least ratio to the stock packages on the same. */
+const ACROSS = 5
+
+/** Publishers and receivers of one node, or of two. */
+const BETWEEN_NODES = (['fanout', 'fanin', 'pairs'] as const).flatMap((scenario) =>
+  ([0, 1] as const).flatMap((qos) =>
+    (scenario === 'fanout' ? [32] : OUTSTANDING).map((count) => ({
+      scenario,
+      title: `${scenario}, ${count} outstanding${scenario === 'fanout' ? '' : ' each'}, QoS ${qos}`,
+      asked: { qos, pace: outstanding(count) },
+    })),
+  ),
+)
+
 const VERSIONS = [
   { version: 4, name: 'MQTT 3.1.1' },
   { version: 5, name: 'MQTT 5' },
@@ -116,7 +130,31 @@ export function targetWork(bench: Bench, asked: Asked, only: string | undefined)
       subjects: [gateway, subject('gateway-sync'), mosquitto, subject('stock')],
     })),
   )
-  return [...throughput, ...latency, ...transports, ...durable].filter(
+  return [...throughput, ...latency, ...transports, ...durable, ...betweenNodes(bench, asked)].filter(
     ({ title }) => only === undefined || title.includes(only),
   )
+}
+
+function betweenNodes(bench: Bench, asked: Asked): Work[] {
+  const subject = (kind: BrokerKind, fleet?: Fleet): Subject => ({
+    label: kind,
+    broker: () => bench.broker(kind, fleet),
+  })
+  const apart: Fleet = { nodes: 2, clients: 'apart' }
+  const together: Fleet = { nodes: 2, clients: 'together' }
+  const across = BETWEEN_NODES.map((row): Work => ({
+    title: `two nodes: ${row.title}`,
+    scenario: row.scenario,
+    settings: settingsOf(row.scenario, { ...row.asked, ...asked }),
+    subjects: [subject('gateway-redis', apart), subject('stock-redis', apart)],
+    targets: { 'stock-redis': ACROSS },
+  }))
+  // The other node and Redis are on the bill: that nobody listens there is to cost nothing.
+  const local = BETWEEN_NODES.map((row): Work => ({
+    title: `two nodes, clients on one: ${row.title}`,
+    scenario: row.scenario,
+    settings: settingsOf(row.scenario, { ...row.asked, ...asked }),
+    subjects: [subject('gateway-redis', together), subject('gateway')],
+  }))
+  return [...across, ...local]
 }

@@ -22,6 +22,20 @@ export function processUsage(pid: number): ProcessUsage | undefined {
   }
 }
 
+/** What processes have used together; undefined when there are none, or one of them is not there. */
+export function usageOf(pids: readonly number[]): ProcessUsage | undefined {
+  const [first, ...others] = pids.map(processUsage)
+  return others.reduce(
+    (sum, usage) =>
+      sum &&
+      usage && {
+        cpuSeconds: sum.cpuSeconds + usage.cpuSeconds,
+        rssBytes: sum.rssBytes + usage.rssBytes,
+      },
+    first,
+  )
+}
+
 /** proc(5): the name in parentheses may hold spaces and parentheses, so fields are counted behind its end. */
 export function cpuSecondsOf(stat: string): number {
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')

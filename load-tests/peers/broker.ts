@@ -10,12 +10,24 @@ export interface Broker {
   readonly version: string
   /** The settings that it runs with, for the report; empty where they are not known. */
   readonly settings: string
-  /** Process on this machine whose CPU time and memory are measured. */
-  pid(): number | undefined
+  /** Processes on this machine whose CPU time and memory are measured: all nodes, and the Redis between them. */
+  pids(): readonly number[]
+  /** The one among them that is Redis. */
+  readonly redisPid?: number | undefined
+  /** Where publishers go, and whoever does not publish either. */
   endpoint(transport: Transport): Endpoint
+  /** Where receivers go, in turn. */
+  receiverEndpoints(transport: Transport): readonly Endpoint[]
   /** Ends the process and starts it again on the same ports; undefined of one that runs elsewhere. */
   readonly restart?: () => Promise<void>
   stop(): Promise<void>
+}
+
+/** Nodes that are one broker. */
+export interface Fleet {
+  readonly nodes: number
+  /** `apart`: publishers on the first node, receivers on the others. `together`: all clients on the first one. */
+  readonly clients: 'apart' | 'together'
 }
 
 /** What the brokers of a comparison have in common. */

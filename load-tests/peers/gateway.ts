@@ -8,7 +8,7 @@ import type { PeerSettings } from './broker.js'
 import type { Recipe, Workplace } from './launched-broker.js'
 
 export interface GatewayVariant {
-  readonly store: 'level' | 'memory'
+  readonly store: 'level' | 'memory' | 'redis'
   /** `store.sync`. */
   readonly sync: boolean
 }
@@ -25,9 +25,10 @@ export function gatewayRecipe(variant: GatewayVariant, settings: PeerSettings): 
   }
   const { version } = JSON.parse(readFileSync(packageFile, 'utf8')) as { version: string }
   return {
-    name: variant.sync ? 'gateway-sync' : 'gateway',
+    name: nameOf(variant),
     version: `${version}, Node ${process.versions.node}`,
     path: '/mqtt',
+    redis: variant.store === 'redis',
     prepare(workplace) {
       const text = stringify(configuration(variant, settings, workplace))
       const file = join(workplace.directory, 'gateway.yaml')
@@ -39,10 +40,15 @@ export function gatewayRecipe(variant: GatewayVariant, settings: PeerSettings): 
   }
 }
 
+function nameOf({ store, sync }: GatewayVariant): string {
+  if (store === 'redis') return 'gateway-redis'
+  return sync ? 'gateway-sync' : 'gateway'
+}
+
 function configuration(
   { store, sync }: GatewayVariant,
   settings: PeerSettings,
-  { directory, ports, certificate }: Workplace,
+  { directory, ports, redis, certificate }: Workplace,
 ): ConfigInput {
   const host = '127.0.0.1'
   const tls = certificate && { certFile: certificate.certFile, keyFile: certificate.keyFile }
@@ -59,6 +65,7 @@ function configuration(
           ] as const)),
     ],
     store: { type: store, sync },
+    ...(redis !== undefined && { redis: { url: `redis://${host}:${redis}` } }),
     access: {
       rules: [
         { deny: 'both', topics: ['load/forbidden/#'] },

@@ -1,15 +1,12 @@
-import { spawn, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { connect } from 'node:net'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { GatewayError } from '../../broker/contract/errors.js'
 import type { Endpoint } from '../client/endpoint.js'
-import type { Broker, PeerSettings, Transport } from './broker.js'
+import type { Broker, Fleet, PeerSettings, Transport } from './broker.js'
 import { makeCertificate, type Certificate } from './certificate.js'
 import { pinned } from './cores.js'
 import { freePorts } from './free-ports.js'
+import { startProgram, type Program } from './program.js'
 
 export interface Ports {
   readonly ws: number
@@ -24,6 +21,8 @@ export interface Workplace {
   /** Empty, and removed in the end. */
   readonly directory: string
   readonly ports: Ports
+  /** Port of the Redis that was started for the broker. */
+  readonly redis: number | undefined
   readonly certificate: Certificate | undefined
 }
 
@@ -33,52 +32,94 @@ export interface Recipe {
   readonly version: string
   /** URL path of its WebSocket listener. */
   readonly path: string
-  /** Writes what the program needs into the workplace. */
+  /** Whether it needs a Redis. */
+  readonly redis: boolean
+  /** Writes what the program of a node needs into the workplace. */
   prepare(workplace: Workplace): {
     readonly settings: string
     readonly command: readonly [string, ...string[]]
-    /** A program that has to run beside it, not pinned. */
-    readonly companion?: readonly [string, ...string[]]
   }
 }
 
-const START_MS = 20_000
-const STOP_MS = 15_000
-/** Of what a program said, for the message about its end. */
-const KEPT_OUTPUT = 2_000
+interface Node {
+  readonly ports: Ports
+  readonly settings: string
+  readonly command: readonly [string, ...string[]]
+  program: Program
+}
 
-/** Starts a broker on free ports of 127.0.0.1; resolves when it accepts connections. */
-export async function launch(recipe: Recipe, settings: PeerSettings): Promise<Broker> {
+/** Starts a broker on free ports of 127.0.0.1; resolves when all its nodes accept connections. */
+export async function launch(recipe: Recipe, fleet: Fleet, settings: PeerSettings): Promise<Broker> {
   const directory = mkdtempSync(join(tmpdir(), `openclaw-load-${recipe.name}-`))
-  const removeDirectory = () => rmSync(directory, { recursive: true, force: true })
+  const certificate = settings.tls ? makeCertificate(directory) : undefined
+  const nodes: Node[] = []
+  let redis: Redis | undefined
+  const start = ({ ports, command }: Pick<Node, 'ports' | 'command'>) =>
+    startProgram(pinned(settings.cores, command), ports.ws)
+  const stop = async () => {
+    await Promise.all(nodes.map(({ program }) => program.stop()))
+    await redis?.program.stop()
+    rmSync(directory, { recursive: true, force: true })
+  }
   try {
-    const [ws = 0, tcp = 0, wss = 0, tls = 0, spare = 0] = await freePorts(5)
-    const ports = { ws, tcp, wss, tls, spare }
-    const certificate = settings.tls ? makeCertificate(directory) : undefined
-    const prepared = recipe.prepare({ directory, ports, certificate })
-    const companion =
-      prepared.companion === undefined ? undefined : await startProgram(prepared.companion, spare)
-    const start = () => startProgram(pinned(settings.cores, prepared.command), ws)
-    let program = await start()
-    return {
-      name: recipe.name,
-      version: recipe.version,
-      settings: prepared.settings,
-      pid: () => program.pid,
-      endpoint: (transport) => endpoint(transport, ports, recipe.path, certificate),
-      async restart() {
-        await program.stop()
-        program = await start()
-      },
-      async stop() {
-        await program.stop()
-        await companion?.stop()
-        removeDirectory()
-      },
+    if (recipe.redis) redis = await startRedis(directory, settings)
+    for (let number = 0; number < fleet.nodes; number++) {
+      const own = join(directory, `node-${number}`)
+      mkdirSync(own)
+      const [ws = 0, tcp = 0, wss = 0, tls = 0, spare = 0] = await freePorts(5)
+      const ports = { ws, tcp, wss, tls, spare }
+      const prepared = recipe.prepare({ directory: own, ports, redis: redis?.port, certificate })
+      nodes.push({ ports, ...prepared, program: await start({ ports, ...prepared }) })
     }
   } catch (error) {
-    removeDirectory()
+    await stop()
     throw error
+  }
+  const ofClients = nodes.slice(0, fleet.clients === 'together' ? 1 : undefined)
+  const [first, ...others] = ofClients.map(
+    ({ ports }) =>
+      (transport: Transport): Endpoint =>
+        endpoint(transport, ports, recipe.path, certificate),
+  )
+  if (first === undefined) throw new RangeError('a broker has at least one node')
+  const ofReceivers = others.length === 0 ? [first] : others
+  return {
+    name: recipe.name + (fleet.nodes === 1 ? '' : `, ${fleet.nodes} nodes`),
+    version: recipe.version,
+    settings: [redis?.command ?? [], ...nodes.map((node) => node.settings)].flat().join('\n'),
+    pids: () =>
+      [redis?.program, ...nodes.map(({ program }) => program)].flatMap((program) => program?.pid ?? []),
+    redisPid: redis?.program.pid,
+    endpoint: first,
+    receiverEndpoints: (transport) => ofReceivers.map((of) => of(transport)),
+    async restart() {
+      for (const node of nodes) {
+        await node.program.stop()
+        node.program = await start(node)
+      }
+    },
+    stop,
+  }
+}
+
+interface Redis {
+  readonly port: number
+  /** As it is typed. */
+  readonly command: string
+  readonly program: Program
+}
+
+/** It shares the core of the nodes, as it shares the bill. */
+async function startRedis(directory: string, settings: PeerSettings): Promise<Redis> {
+  const [port = 0] = await freePorts(1)
+  const command = [
+    'redis-server',
+    ...['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, '--save', ''],
+  ] as const
+  return {
+    port,
+    command: command.map((word) => (word === '' ? '""' : word)).join(' '),
+    program: await startProgram(pinned(settings.cores, command), port),
   }
 }
 
@@ -96,56 +137,4 @@ function endpoint(
     username: undefined,
     password: undefined,
   }
-}
-
-interface Program {
-  readonly pid: number | undefined
-  stop(): Promise<void>
-}
-
-/** Runs a program until it is stopped; resolves when it listens on `port`. */
-async function startProgram(command: readonly [string, ...string[]], port: number): Promise<Program> {
-  const [file, ...args] = command
-  const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'] })
-  let output = ''
-  let over: string | undefined
-  const keep = (bytes: Buffer) => (output = (output + bytes.toString()).slice(-KEPT_OUTPUT))
-  child.stdout.on('data', keep)
-  child.stderr.on('data', keep)
-  child.once('error', (error) => (over = error.message))
-  child.once('exit', (code, signal) => (over = `exit ${code ?? signal ?? ''}`))
-
-  const patience = Date.now() + START_MS
-  while (!(await accepts(port))) {
-    if (over === undefined && Date.now() < patience) continue
-    child.kill('SIGKILL')
-    throw new GatewayError('BROKER_UNREACHABLE', `${file} did not start: ${over ?? 'it does not listen'}`, {
-      ...(output !== '' && { hint: output.trim() }),
-    })
-  }
-  return {
-    pid: child.pid,
-    stop: () => (over === undefined ? stopProgram(child) : Promise.resolve()),
-  }
-}
-
-async function stopProgram(child: ChildProcess): Promise<void> {
-  const exited = once(child, 'exit')
-  child.kill('SIGTERM')
-  const force = setTimeout(() => child.kill('SIGKILL'), STOP_MS)
-  await exited
-  clearTimeout(force)
-}
-
-async function accepts(port: number): Promise<boolean> {
-  const open = await new Promise<boolean>((resolve) => {
-    const socket = connect(port, '127.0.0.1')
-    const answer = (result: boolean) => () => {
-      socket.destroy()
-      resolve(result)
-    }
-    socket.once('connect', answer(true)).once('error', answer(false))
-  })
-  if (!open) await new Promise((resolve) => setTimeout(resolve, 50))
-  return open
 }

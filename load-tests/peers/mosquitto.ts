@@ -25,6 +25,7 @@ export function mosquittoRecipe(settings: PeerSettings): Recipe {
     name: 'mosquitto',
     version,
     path: '/mqtt',
+    redis: false,
     prepare(workplace) {
       const text = configuration(settings, workplace)
       const file = join(workplace.directory, 'mosquitto.conf')

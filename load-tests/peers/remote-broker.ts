@@ -7,8 +7,9 @@ export function remoteBroker(endpoint: Endpoint, pid: number | undefined): Broke
     name: 'target',
     version: 'unknown',
     settings: '',
-    pid: () => pid,
+    pids: () => (pid === undefined ? [] : [pid]),
     endpoint: () => endpoint,
+    receiverEndpoints: () => [endpoint],
     stop: () => Promise.resolve(),
   }
 }

@@ -2,6 +2,7 @@ import { createServer as createHttpServer } from 'node:http'
 import { createServer } from 'node:net'
 import { Aedes } from 'aedes'
 import redisPersistence from 'aedes-persistence-redis'
+import mqemitterRedis from 'mqemitter-redis'
 import websocketStream from 'websocket-stream'
 
 /** Argument of this program, as JSON. */
@@ -17,7 +18,12 @@ const settings = JSON.parse(process.argv[2] ?? '') as StockSettings
 const { redis } = settings
 // Without options Aedes takes aedes-persistence (memory) and mqemitter by itself.
 const broker = await Aedes.createBroker(
-  redis === undefined ? {} : { persistence: redisPersistence({ host, port: redis }) },
+  redis === undefined
+    ? {}
+    : {
+        persistence: redisPersistence({ host, port: redis }),
+        mq: mqemitterRedis({ host, port: redis }),
+      },
 )
 
 const web = createHttpServer()

@@ -8,33 +8,28 @@ import type { StockSettings } from './stock-main.js'
 
 /**
  * The stack as the packages come: aedes, websocket-stream (with a `ws` that has no published vulnerabilities), mqemitter,
- * and the persistence of aedes in memory or in Redis.
+ * and the persistence of aedes; with `redis` both in Redis, so that several nodes are one broker.
  */
 export function stockRecipe(store: 'memory' | 'redis', settings: PeerSettings): Recipe {
   const main = fileURLToPath(new URL('./stock-main.js', import.meta.url))
   const packages = ['aedes', 'websocket-stream', 'ws', 'mqemitter', 'aedes-persistence']
-  if (store === 'redis') packages.push('aedes-persistence-redis')
+  if (store === 'redis') packages.push('aedes-persistence-redis', 'mqemitter-redis')
   return {
     name: store === 'redis' ? 'stock-redis' : 'stock',
     version: packages.map((name) => `${name} ${versionOf(name)}`).join(', '),
     path: '/mqtt',
-    prepare({ directory, ports }) {
+    redis: store === 'redis',
+    prepare({ ports, redis }) {
       const stock: StockSettings = {
         ws: ports.ws,
         tcp: ports.tcp,
-        redis: store === 'redis' ? ports.spare : undefined,
+        redis,
       }
       const { profiles } = settings
       const profile = profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}`]
       return {
         settings: JSON.stringify(stock),
         command: [process.execPath, ...profile, main, JSON.stringify(stock)],
-        ...(store === 'redis' && {
-          companion: [
-            'redis-server',
-            ...['--port', String(ports.spare), '--bind', '127.0.0.1', '--dir', directory, '--save', ''],
-          ] as const,
-        }),
       }
     },
   }

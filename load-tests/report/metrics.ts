@@ -10,6 +10,7 @@ const metricTable = {
   deliveriesPerSecond: info('deliveries per second', '/s', 'higher'),
   publishesPerSecond: info('messages published per second', '/s', 'higher'),
   brokerCpu: info('broker CPU, of one core', '%', 'none'),
+  redisCpu: info('of it Redis', '%', 'none'),
   clientCpu: info('load generator CPU, of one core', '%', 'none'),
   rss: info('broker memory (RSS)', 'MB', 'lower'),
   p50: info('latency, median', 'ms', 'lower'),

@@ -1,5 +1,5 @@
 import { Histogram, type HistogramCounts } from '../measure/histogram.js'
-import { processUsage, type ProcessUsage } from '../measure/process-usage.js'
+import { usageOf, type ProcessUsage } from '../measure/process-usage.js'
 import type { Metrics } from '../report/metrics.js'
 import type { Run } from '../report/report.js'
 import type { TrafficOutcome, TrafficWindow } from '../traffic/traffic.js'
@@ -20,6 +20,7 @@ export function windowMetrics(windows: readonly TrafficWindow[]): Metrics {
   const receiverBytes = sum((window) => window.receiverBytesIn)
   const lateness = Histogram.from(windows.map((window) => window.lateness))
   const broker = windows[0]?.broker
+  const redisCpuSeconds = windows[0]?.redisCpuSeconds
   return {
     ...(broker !== undefined &&
       broker.cpuSeconds > 0 && {
@@ -27,6 +28,7 @@ export function windowMetrics(windows: readonly TrafficWindow[]): Metrics {
         brokerCpu: (100 * broker.cpuSeconds) / seconds,
         rss: broker.rssBytes / MEGABYTE,
       }),
+    ...(redisCpuSeconds !== undefined && { redisCpu: (100 * redisCpuSeconds) / seconds }),
     deliveriesPerSecond: deliveries / seconds,
     publishesPerSecond: published / seconds,
     clientCpu: (100 * sum((window) => window.clientCpuSeconds)) / seconds,
@@ -54,6 +56,9 @@ export function joined(samples: readonly (readonly TrafficWindow[])[]): TrafficW
         cpuSeconds: sum(({ broker }) => broker?.cpuSeconds ?? 0),
         rssBytes: last.rssBytes,
       },
+      redisCpuSeconds: parts.some((window) => window.redisCpuSeconds === undefined)
+        ? undefined
+        : sum(({ redisCpuSeconds }) => redisCpuSeconds ?? 0),
       clientCpuSeconds: sum((window) => window.clientCpuSeconds),
       latency: Histogram.from(parts.map((window) => window.latency)).state(),
       lateness: Histogram.from(parts.map((window) => window.lateness)).state(),
@@ -88,10 +93,9 @@ export function latencyCurve(parts: readonly HistogramCounts[]): NonNullable<Run
   return CURVE.map((percentile) => [percentile, histogram.quantile(percentile / 100) / 1_000] as const)
 }
 
-/** CPU time and memory of a run's broker now; undefined where its process is not known. */
+/** CPU time and memory of a run's broker now; undefined where its processes are not known. */
 export function brokerUsage({ broker }: RunContext): ProcessUsage | undefined {
-  const pid = broker.pid()
-  return pid === undefined ? undefined : processUsage(pid)
+  return usageOf(broker.pids())
 }
 
 /** `amount` for each CPU-second between two looks; undefined where that cannot be said. */

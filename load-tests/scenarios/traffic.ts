@@ -98,7 +98,9 @@ function planFor(
   const { version, publishers, receivers, qos, payloadBytes, pace, sessions, patienceMs } = settings
   return {
     endpoint: broker.endpoint(settings.transport),
-    brokerPid: broker.pid(),
+    receiverEndpoints: broker.receiverEndpoints(settings.transport),
+    brokerPids: broker.pids(),
+    redisPid: broker.redisPid,
     runId,
     version,
     topology,

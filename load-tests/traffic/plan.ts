@@ -22,9 +22,14 @@ export type Pace =
 
 /** One worker's part of the work is derived from the whole plan, its number and the number of workers. */
 export interface TrafficPlan {
+  /** Of publishers. */
   readonly endpoint: Endpoint
-  /** Process whose CPU time and memory are measured; undefined: none on this machine. */
-  readonly brokerPid: number | undefined
+  /** Receivers take them in turn. */
+  readonly receiverEndpoints: readonly Endpoint[]
+  /** Processes whose CPU time and memory are measured; empty: none on this machine. */
+  readonly brokerPids: readonly number[]
+  /** The one among them that is Redis. */
+  readonly redisPid: number | undefined
   /** In client identifiers and topics, so that two load tests on one broker do not meet. */
   readonly runId: string
   readonly version: Version

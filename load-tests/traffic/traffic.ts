@@ -1,9 +1,10 @@
 import { Connection } from '../client/connection.js'
+import type { Endpoint } from '../client/endpoint.js'
 import { FlushList } from '../client/flush-list.js'
 import { MessageTemplate } from '../client/message-template.js'
 import { Histogram, type HistogramCounts } from '../measure/histogram.js'
 import { monotonicMicros, monotonicMs } from '../measure/monotonic.js'
-import { processUsage, type ProcessUsage } from '../measure/process-usage.js'
+import { processUsage, usageOf, type ProcessUsage } from '../measure/process-usage.js'
 import type { SequenceTally } from '../measure/sequence-check.js'
 import { inBatches } from './in-batches.js'
 import { audienceOf, filterOf, shareOf, streamsOf, topicOf, type TrafficPlan } from './plan.js'
@@ -19,7 +20,10 @@ export interface TrafficWindow {
   readonly deliveries: number
   readonly receiverBytesIn: number
   readonly publisherBytesOut: number
-  readonly broker: { readonly cpuSeconds: number; readonly rssBytes: number } | undefined
+  /** All its processes. */
+  readonly broker: ProcessUsage | undefined
+  /** Of the broker, what Redis took. */
+  readonly redisCpuSeconds: number | undefined
   readonly clientCpuSeconds: number
   /** Microseconds from when a message ought to have been sent to its arrival. */
   readonly latency: HistogramCounts
@@ -85,7 +89,7 @@ export class Traffic {
     await inBatches(shareOf(plan, plan.receivers), (number) => this.openReceiver(number))
     const window = plan.pace.kind === 'closed' ? plan.pace.outstanding : RATE_WINDOW
     await inBatches([...shareOf(plan, plan.publishers).entries()], async ([place, number]) => {
-      const connection = await this.connect(`${plan.runId}-p${number}`, true)
+      const connection = await this.connect(plan.endpoint, `${plan.runId}-p${number}`, true)
       const template = new MessageTemplate({
         ...plan,
         topic: topicOf(plan, number),
@@ -140,6 +144,10 @@ export class Traffic {
       broker: usage
         ? { cpuSeconds: to.broker.cpuSeconds - from.broker.cpuSeconds, rssBytes: to.broker.rssBytes }
         : undefined,
+      redisCpuSeconds:
+        from.redis === undefined || to.redis === undefined
+          ? undefined
+          : to.redis.cpuSeconds - from.redis.cpuSeconds,
       clientCpuSeconds: to.clientCpuSeconds - from.clientCpuSeconds,
       latency: this.latency.state(),
       lateness: this.lateness.state(),
@@ -199,14 +207,22 @@ export class Traffic {
     this.connections = []
     if (this.plan.sessions === 'clean') return
     await inBatches(shareOf(this.plan, this.plan.receivers), async (number) => {
-      const connection = await this.connect(`${this.plan.runId}-r${number}`, true)
+      const connection = await this.connect(
+        this.receiverEndpoint(number),
+        `${this.plan.runId}-r${number}`,
+        true,
+      )
       await connection.close()
     })
   }
 
   private async openReceiver(number: number): Promise<void> {
     const { plan } = this
-    const connection = await this.connect(`${plan.runId}-r${number}`, plan.sessions === 'clean')
+    const connection = await this.connect(
+      this.receiverEndpoint(number),
+      `${plan.runId}-r${number}`,
+      plan.sessions === 'clean',
+    )
     await connection.subscribe([filterOf(plan, number)], plan.qos)
     if (plan.sessions === 'offline') {
       await connection.close()
@@ -220,8 +236,13 @@ export class Traffic {
     )
   }
 
-  private async connect(clientId: string, clean: boolean): Promise<Connection> {
-    const { endpoint, version, patienceMs } = this.plan
+  private receiverEndpoint(number: number): Endpoint {
+    const { receiverEndpoints, endpoint } = this.plan
+    return receiverEndpoints[number % receiverEndpoints.length] ?? endpoint
+  }
+
+  private async connect(endpoint: Endpoint, clientId: string, clean: boolean): Promise<Connection> {
+    const { version, patienceMs } = this.plan
     const connection = await Connection.open({
       endpoint,
       version,
@@ -292,7 +313,8 @@ export class Traffic {
       receiverBytesIn: this.receivers.reduce((sum, { connection }) => sum + connection.bytesIn, 0),
       publisherBytesOut: this.publishers.reduce((sum, { bytesOut }) => sum + bytesOut, 0),
       // The broker is looked at by one worker only.
-      broker: plan.brokerPid === undefined || plan.worker > 0 ? undefined : processUsage(plan.brokerPid),
+      broker: plan.worker > 0 ? undefined : usageOf(plan.brokerPids),
+      redis: plan.redisPid === undefined || plan.worker > 0 ? undefined : processUsage(plan.redisPid),
       clientCpuSeconds: processUsage(process.pid)?.cpuSeconds ?? 0,
     }
   }
@@ -305,6 +327,7 @@ interface Snapshot {
   readonly receiverBytesIn: number
   readonly publisherBytesOut: number
   readonly broker: ProcessUsage | undefined
+  readonly redis: ProcessUsage | undefined
   readonly clientCpuSeconds: number
 }
 
