@@ -1,4 +1,5 @@
 import type { Clock } from '../contract/clock.js'
+import type { NodeBus } from '../contract/cluster.js'
 import type { EngineConnection } from '../contract/engine.js'
 import type { GatewayError } from '../contract/errors.js'
 import type { PipelineEvents } from '../contract/events.js'
@@ -16,6 +17,8 @@ export class FakeStore {
   /** Calls that wait for `settle`, while `holding`. */
   readonly held: { accept: Accept; done: AcceptDone }[] = []
   holding = false
+  /** Other nodes that have sessions open, by client id. */
+  readonly owners = new Map<string, string>()
   private sequence = 0
 
   accept(accept: Accept, done: AcceptDone): void {
@@ -35,6 +38,7 @@ export class FakeStore {
     done(
       undefined,
       accept.recipients.map(() => ++this.sequence),
+      accept.recipients.map(({ clientId }) => this.owners.get(clientId)),
     )
   }
 }
@@ -202,7 +206,7 @@ export interface Bench extends AedesEngine {
   readonly reported: RecordedEvents
 }
 
-export async function startEngine(): Promise<Bench> {
+export async function startEngine(bus?: NodeBus): Promise<Bench> {
   const store = new FakeStore()
   const router = new FakeRouter()
   const reported = new RecordedEvents()
@@ -213,6 +217,7 @@ export async function startEngine(): Promise<Bench> {
     events: reported,
     nodeId: 'node-1',
     persistence: fakePersistence(),
+    bus,
   })
   await made.start()
   return {

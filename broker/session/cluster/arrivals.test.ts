@@ -49,7 +49,13 @@ function connected(clientId: string) {
   const client = connect(world.table, clientId)
   const deliver = vi.spyOn(client.session, 'deliver').mockReturnValue()
   const deliveries = { lookAgain: vi.fn() }
-  const connection = { end: vi.fn(), release: vi.fn(() => Promise.resolve(world.table.leave(client))) }
+  const connection = {
+    end: vi.fn(),
+    release: vi.fn(() => {
+      world.table.leave(client)
+      return Promise.resolve()
+    }),
+  }
   Object.assign(client, { deliveries, connection, stored: {} })
   return { client, deliver, deliveries, connection }
 }
