@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { connect as connectTcp } from 'node:net'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -19,7 +19,32 @@ afterEach(async () => {
   for (const dispose of toDispose.splice(0).reverse()) await dispose()
 })
 
-async function startNode(workers: number, more: ConfigInput = {}): Promise<[GatewayProcess, RedisServer]> {
+const PIPELINES = `
+pipelines:
+  - name: rooms
+    source: { type: mqtt, topic: 'sensors/{room}' }
+    window: { type: tumbling, sizes: [1s], by: [room] }
+    sink: { type: mqtt, topic: 'feeds/{room}/{window}' }
+`
+
+/** Publishes readings until two windows have been fed; resolves to what came. Over two connections, on two workers. */
+async function feedsFrom(node: GatewayProcess): Promise<string[]> {
+  const [viewer, device] = await connectAll(node, 2, 'feeds')
+  if (viewer === undefined || device === undefined) throw new Error('two clients')
+  await viewer.subscribe('feeds/#', 0)
+  const readings = setInterval(() => device.publish('sensors/hall', '{"value": 1}'), 50)
+  try {
+    return await viewer.nextPayloads(2)
+  } finally {
+    clearInterval(readings)
+  }
+}
+
+async function startNode(
+  workers: number,
+  more: ConfigInput = {},
+  pipelines = '',
+): Promise<[GatewayProcess, RedisServer]> {
   const redis = await startRedis()
   toDispose.push(() => redis.stop())
   const node = await GatewayProcess.prepare({
@@ -36,6 +61,7 @@ async function startNode(workers: number, more: ConfigInput = {}): Promise<[Gate
     }),
   })
   toDispose.push(() => node.dispose())
+  await writeFile(path.join(node.folder, 'bridges.yaml'), pipelines)
   await node.start()
   return [node, redis]
 }
@@ -143,13 +169,17 @@ describeWith('a node with workers', ['redis-server'], () => {
     expect(node.output).toContain('"remote":"192.0.2.10:4000"')
   })
 
-  it('runs what a node runs once in one worker, and in another one when that dies', async () => {
-    const [node] = await startNode(2, { sys: { intervalSeconds: 1 } })
+  it('runs pipelines in one worker, and in another one when that dies', async () => {
+    const [node] = await startNode(2, { bridges: { file: 'bridges.yaml' } }, PIPELINES)
+    const first = await feedsFrom(node)
     const leader = events(node, 'worker_leads')[0]?.['worker']
     const pid = events(node, 'worker_ready').find(({ worker }) => worker === leader)?.['pid']
     process.kill(Number(pid), 'SIGKILL')
     await until(() => events(node, 'worker_leads').length === 2)
     expect(events(node, 'worker_leads')[1]?.['worker']).not.toBe(leader)
+    const then = await feedsFrom(node)
+    // One of each window: nobody else runs them as well.
+    for (const feeds of [first, then]) expect(new Set(feeds).size).toBe(feeds.length)
   })
 
   it('drains all of them at SIGTERM, also when the whole group gets it, and leaves no process behind', async () => {
