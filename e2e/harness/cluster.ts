@@ -1,15 +1,9 @@
 import { afterAll, afterEach, beforeAll } from 'vitest'
-import {
-  keysOf,
-  startCluster,
-  startRedis,
-  until,
-  type RedisServer,
-} from '../../broker/store/redis/testing.js'
+import { keysOf, startCluster, startRedis, type RedisServer } from '../../broker/store/redis/testing.js'
 import type { ConfigInput } from '../../config/schema.js'
 import { TestGateway } from './gateway.js'
 
-export { until, keysOf, type RedisServer }
+export { keysOf }
 
 /** Short, so that a test sees what happens behind it. */
 export const LEASE_SECONDS = 1.5
