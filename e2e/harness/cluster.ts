@@ -3,7 +3,7 @@ import { keysOf, startCluster, startRedis, type RedisServer } from '../../broker
 import type { ConfigInput } from '../../config/schema.js'
 import { TestGateway } from './gateway.js'
 
-export { keysOf }
+export { keysOf, type RedisServer }
 
 /** Short, so that a test sees what happens behind it. */
 export const LEASE_SECONDS = 1.5
