@@ -56,10 +56,7 @@ function manyPublishers(qos: 0 | 1, mosquitto: number, stock: number): TargetRow
     title: `${shape.title}, ${count} outstanding each`,
     asked: { qos, pace: outstanding(count) },
   })
-  return shapes.flatMap((shape) => [
-    { ...row(shape, TARGETED_OUTSTANDING), mosquitto, stock },
-    row(shape, 1),
-  ])
+  return shapes.flatMap((shape) => [{ ...row(shape, TARGETED_OUTSTANDING), mosquitto, stock }, row(shape, 1)])
 }
 
 /** Two nodes and a Redis, every delivery crosses: the least ratio to the stock packages on the same. */
@@ -68,7 +65,7 @@ const ACROSS = 5
 /** Publishers and receivers of one node, or of two. */
 const BETWEEN_NODES = (['fanout', 'fanin', 'pairs'] as const).flatMap((scenario) =>
   ([0, 1] as const).flatMap((qos) =>
-    (scenario === 'fanout' ? [32] : OUTSTANDING).map((count) => ({
+    (scenario === 'fanout' ? [TARGETED_OUTSTANDING] : [TARGETED_OUTSTANDING, 1]).map((count) => ({
       scenario,
       title: `${scenario}, ${count} outstanding${scenario === 'fanout' ? '' : ' each'}, QoS ${qos}`,
       asked: { qos, pace: outstanding(count) },
