@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config'
 const common = { testTimeout: 30_000, hookTimeout: 30_000 }
 
 /** They load the machine so that others would wait, or watch the clock: one at a time, after everything else. */
-const alone = ['e2e/kill.test.ts', 'e2e/demo.test.ts', 'e2e/dashboard.test.ts']
+const alone = ['e2e/kill.test.ts', 'e2e/cluster/chaos.test.ts', 'e2e/demo.test.ts', 'e2e/dashboard.test.ts']
 
 export default defineConfig({
   test: {

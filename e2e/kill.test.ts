@@ -10,6 +10,9 @@ const SEED = Number(process.env['OPENCLAW_SEED'] ?? Date.now() % 1_000_000)
 
 const SECONDS_A_KILL = 10
 
+/** Publishes a second, as far as the gateway keeps up. */
+const RATE = 4_000
+
 /**
  * Kills at a moment that finds something: while clients resume their sessions, while a session changes hands, in the
  * middle of the load, or in the instant in which an acknowledgement arrives. The last one shows best that what was
@@ -57,13 +60,13 @@ it(
         log: { level: 'warn' },
       }),
     })
-    const load = new Load(gateway.ports.mqtt, random)
+    const load = new Load({ port: () => gateway.ports.mqtt, random, rate: RATE })
     let upMs = 0
     const moments = new Map<string, number>()
     try {
       await load.open()
       load.startPublishing()
-      const restless = setInterval(() => visit(load, random), 150)
+      const restless = setInterval(() => load.visit(), 150)
       const takeovers = setInterval(() => load.anyConnected()?.takeOver(), 400)
       let since = performance.now()
       for (let kills = 1; kills <= KILLS; kills++) {
@@ -80,10 +83,7 @@ it(
       clearInterval(takeovers)
       upMs += performance.now() - since
       const { acknowledged } = load
-      // Those that were away want what they missed.
-      for (const { client, presence } of load.subscribers) {
-        if (presence !== 'online' && !client.connected) await client.open()
-      }
+      await load.gather()
       await vi.waitFor(() => expect([load.inflight, load.missing()]).toEqual([0, 0]), {
         timeout: 60_000,
         interval: 100,
@@ -105,12 +105,3 @@ it(
   },
   60_000 + KILLS * SECONDS_A_KILL * 1000,
 )
-
-/** Some come, read a little and go. */
-function visit(load: Load, random: () => number): void {
-  for (const { client, presence } of load.subscribers) {
-    if (presence !== 'coming and going' || random() < 0.5) continue
-    if (client.connected) client.leave()
-    else void client.open()
-  }
-}

@@ -1,3 +1,6 @@
+import { mkdtemp, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import { afterAll, beforeAll } from 'vitest'
 import { startRedis, type RedisServer } from '../../broker/store/redis/testing.js'
 import type { ConfigInput } from '../../config/schema.js'
@@ -16,24 +19,30 @@ export interface ClusterProcessesOptions {
 /** Gateways in processes of their own that share a Redis: they can be killed, or paused, one by one. */
 export class ClusterProcesses {
   readonly nodes: GatewayProcess[] = []
+  readonly keyPrefix = 'e2e'
   private server: RedisServer | undefined
   private readonly clients: RawClient[] = []
 
   constructor(private readonly options: ClusterProcessesOptions) {}
 
-  async start(): Promise<void> {
+  /** Starts Redis, and no node. */
+  async prepare(): Promise<void> {
     const { nodes = 3, redis, config } = this.options
     this.server = await startRedis(redis)
     const { url } = this.server
     const shared: ConfigInput = {
       store: { type: 'redis' },
-      redis: { url, keyPrefix: 'e2e' },
+      redis: { url, keyPrefix: this.keyPrefix },
       cluster: { leaseSeconds: LEASE_SECONDS },
       sys: { intervalSeconds: 0 },
       ...config,
     }
     const prepared = Array.from({ length: nodes }, () => GatewayProcess.prepare({ config: () => shared }))
     this.nodes.push(...(await Promise.all(prepared)))
+  }
+
+  async start(): Promise<void> {
+    await this.prepare()
     await Promise.all(this.nodes.map((node) => node.start()))
   }
 
@@ -75,6 +84,14 @@ export class ClusterProcesses {
       .split('\n')
       .filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
     return samples.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0)
+  }
+
+  /** Writes what the processes have printed to a new folder, for whoever looks into a failure; returns its path. */
+  async keepOutput(): Promise<string> {
+    const folder = await mkdtemp(path.join(tmpdir(), 'openclaw-output-'))
+    for (const [i, node] of this.nodes.entries())
+      await writeFile(path.join(folder, `node-${i}.log`), node.output)
+    return folder
   }
 
   async stop(): Promise<void> {

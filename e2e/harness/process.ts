@@ -92,6 +92,11 @@ export class GatewayProcess {
     return this.current
   }
 
+  /** The run that goes on, or the last one. */
+  get program(): OpenClaw | undefined {
+    return this.current
+  }
+
   get pid(): number | undefined {
     return this.current?.pid
   }
@@ -127,7 +132,7 @@ export class GatewayProcess {
     await rm(this.folder, { recursive: true, force: true })
   }
 
-  private async ready(): Promise<boolean> {
+  async ready(): Promise<boolean> {
     try {
       return (await this.admin('/readyz')).status === 200
     } catch {

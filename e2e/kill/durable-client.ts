@@ -10,9 +10,12 @@ export interface Arrival {
 
 export interface DurableClientOptions {
   readonly clientId: string
-  readonly port: number
+  /** Asked for each connection: where there are many nodes it may be another one. */
+  readonly port: () => number
   readonly version: 4 | 5
   readonly random: () => number
+  /** The gateway may be unavailable, or send its clients elsewhere: then this one tries again. */
+  readonly patient?: boolean
   /** Once a message for QoS 2; once a PUBLISH for QoS 1. */
   readonly onArrival?: (arrival: Arrival) => void
   /** The gateway has taken responsibility: PUBACK or PUBREC. */
@@ -33,6 +36,17 @@ interface Outgoing {
 /** Pause before another attempt to connect, in milliseconds; a killed gateway refuses at once. */
 const RETRY_MS = 20
 
+/** CONNACK of a gateway that is unavailable or draining: of MQTT 3.1.1, and of MQTT 5 (3.2.2.2). */
+const UNAVAILABLE = { 4: [3], 5: [0x88, 0x89, 0x9c] } as const
+
+/**
+ * A patient client looks so often, milliseconds, and gives a connection up that was silent for so many looks: a paused
+ * process keeps its sockets, and says nothing.
+ */
+const LOOK_MS = 500
+const LOOKS_CONNECTED = 6
+const LOOKS_CONNECTING = 24
+
 /**
  * A client with a durable session that does what MQTT asks of one (MQTT 5, 4.1, 4.3, 4.4): it keeps what is not
  * acknowledged over connections, sends it again with DUP and the same packet identifiers in the original order,
@@ -50,6 +64,8 @@ export class DurableClient {
   private wanted = false
   private everConnected = false
   private retry: NodeJS.Timeout | undefined
+  private watch: NodeJS.Timeout | undefined
+  private silentLooks = 0
   private readonly outgoing = new Map<number, Outgoing>()
   private readonly incoming = new Set<number>()
   private readonly freeIds: number[] = []
@@ -62,9 +78,13 @@ export class DurableClient {
 
   /** Connects, and comes back whenever the connection is lost. Resolves with the first CONNACK. */
   open(): Promise<void> {
-    this.wanted = true
+    if (this.established) return Promise.resolve()
+    if (this.options.patient === true) this.watch ??= setInterval(() => this.look(), LOOK_MS)
     const connected = new Promise<void>((resolve) => this.waiting.push(resolve))
-    this.connect()
+    if (!this.wanted) {
+      this.wanted = true
+      this.connect()
+    }
     return connected
   }
 
@@ -72,7 +92,33 @@ export class DurableClient {
   leave(): void {
     this.wanted = false
     clearTimeout(this.retry)
+    clearInterval(this.watch)
+    this.watch = undefined
     this.abandon()?.destroy()
+  }
+
+  /** Ends the session: a connection that begins with nothing and leaves nothing. Resolves when the gateway has closed it. */
+  async end(): Promise<void> {
+    this.leave()
+    const { clientId, version } = this.options
+    const socket = net.connect({ port: this.options.port(), host: '127.0.0.1', noDelay: true })
+    const parser = mqttPacket.parser({ protocolVersion: version })
+    const send = (packet: Packet) => socket.write(mqttPacket.generate(packet, { protocolVersion: version }))
+    parser.on('packet', () => send({ cmd: 'disconnect' }))
+    socket.on('data', (bytes) => parser.parse(bytes))
+    const closed = new Promise<void>((resolve, reject) => {
+      socket.once('close', () => resolve())
+      socket.once('error', reject)
+    })
+    send({
+      cmd: 'connect',
+      protocolId: 'MQTT',
+      protocolVersion: version,
+      clientId,
+      clean: true,
+      keepalive: 0,
+    })
+    await closed
   }
 
   /** Connects again while the old connection still stands: the gateway has to take the session over. */
@@ -122,7 +168,8 @@ export class DurableClient {
 
   private connect(): void {
     const { clientId, port, version } = this.options
-    const socket = net.connect({ port, host: '127.0.0.1', noDelay: true })
+    this.silentLooks = 0
+    const socket = net.connect({ port: port(), host: '127.0.0.1', noDelay: true })
     this.socket = socket
     const parser = mqttPacket.parser({ protocolVersion: version })
     parser.on('packet', (packet) => {
@@ -131,6 +178,7 @@ export class DurableClient {
     parser.on('error', (error) => this.options.onFault(`${clientId}: ${String(error)}`))
     socket.on('data', (bytes) => {
       if (this.socket !== socket) return
+      this.silentLooks = 0
       // One write for the answers to all that came with one read.
       socket.cork()
       parser.parse(bytes)
@@ -156,10 +204,24 @@ export class DurableClient {
     if (this.wanted) this.retry = setTimeout(() => this.connect(), RETRY_MS * (0.5 + this.options.random()))
   }
 
+  private look(): void {
+    const { socket } = this
+    if (socket === undefined) return
+    if (++this.silentLooks > (this.established ? LOOKS_CONNECTED : LOOKS_CONNECTING)) {
+      this.lost()
+      socket.destroy()
+    } else if (this.established) {
+      this.pings.push(nothing)
+      this.send({ cmd: 'pingreq' })
+    }
+  }
+
   private abandon(): net.Socket | undefined {
     const { socket } = this
     this.socket = undefined
     this.established = false
+    // What was asked for is asked again; what was sent to hear anything is not.
+    this.pings.splice(0, Infinity, ...this.pings.filter((ping) => ping !== nothing))
     return socket
   }
 
@@ -199,9 +261,10 @@ export class DurableClient {
   }
 
   private resume(sessionPresent: boolean, code: number): void {
-    const { clientId, onFault } = this.options
+    const { clientId, version, patient = false, onFault } = this.options
     if (code !== 0) {
-      onFault(`${clientId}: CONNACK ${code}`)
+      const unavailable: readonly number[] = UNAVAILABLE[version]
+      if (!patient || !unavailable.includes(code)) onFault(`${clientId}: CONNACK ${code}`)
       return
     }
     if (this.everConnected) {
@@ -218,6 +281,7 @@ export class DurableClient {
         this.sendPublish(id, message, true)
       }
     }
+    for (let i = 0; i < this.pings.length; i++) this.send({ cmd: 'pingreq' })
     for (const resolve of this.waiting.splice(0)) resolve()
   }
 
@@ -272,3 +336,5 @@ export class DurableClient {
     this.socket?.write(mqttPacket.generate(packet, { protocolVersion: this.options.version }))
   }
 }
+
+const nothing = (): void => {}

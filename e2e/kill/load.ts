@@ -2,8 +2,7 @@ import { filterMatches } from '../../broker/contract/topic.js'
 import { DurableClient } from './durable-client.js'
 import { Receipts, type Stream } from './ledger.js'
 
-/** Publishes of all publishers together, a second; taken as bursts that fill the windows. */
-const RATE = 4_000
+/** Between two looks at whose window has room, in milliseconds. */
 const TICK_MS = 4
 
 /** Most that is caught up after a pause, in milliseconds of the rate: the gateway was away, nobody waited for it. */
@@ -89,6 +88,16 @@ interface Subscriber extends SubscriberPlan {
   readonly receipts: Receipts
 }
 
+export interface LoadOptions {
+  /** Asked for each connection: where there are many nodes it may be another one. */
+  readonly port: () => number
+  readonly random: () => number
+  /** Publishes of all publishers together, a second; taken as bursts that fill the windows. */
+  readonly rate: number
+  /** See `DurableClientOptions`. */
+  readonly patient?: boolean
+}
+
 /** Publishers and durable subscribers that go on whatever happens to the gateway. */
 export class Load {
   readonly subscribers: readonly Subscriber[]
@@ -101,10 +110,8 @@ export class Load {
   private budget = 0
   private lastTick = 0
 
-  constructor(
-    port: number,
-    private readonly random: () => number,
-  ) {
+  constructor(private readonly options: LoadOptions) {
+    const { port, random, patient = false } = options
     const onFault = (fault: string) => this.faults.push(fault)
     const streamsByIndex: Stream[] = []
     this.publishers = WINDOWS.map((window, number) => {
@@ -123,7 +130,7 @@ export class Load {
         notify?.()
       }
       const version = number % 2 === 0 ? 5 : 4
-      const client = new DurableClient({ clientId, port, version, random, onAcknowledged, onFault })
+      const client = new DurableClient({ clientId, port, version, random, patient, onAcknowledged, onFault })
       return { client, window, streams, turn: 0 }
     })
     this.subscribers = SUBSCRIBERS.map((plan) => {
@@ -133,6 +140,7 @@ export class Load {
         port,
         version: plan.version,
         random,
+        patient,
         onArrival: (arrival) => receipts.arrived(arrival),
         onFault,
       })
@@ -159,6 +167,27 @@ export class Load {
     clearInterval(this.timer)
   }
 
+  /** Subscribers that come and go do so, by chance. */
+  visit(): void {
+    for (const { client, presence } of this.subscribers) {
+      if (presence !== 'coming and going' || this.options.random() < 0.5) continue
+      if (client.connected) client.leave()
+      else void client.open()
+    }
+  }
+
+  /** Everybody comes who was away, to get what they missed. */
+  async gather(): Promise<void> {
+    for (const { client, presence } of this.subscribers) {
+      if (presence !== 'online' && !client.connected) await client.open()
+    }
+  }
+
+  /** Ends all sessions. */
+  async end(): Promise<void> {
+    for (const { client } of [...this.publishers, ...this.subscribers]) await client.end()
+  }
+
   close(): void {
     this.stopPublishing()
     for (const { client } of [...this.publishers, ...this.subscribers]) client.leave()
@@ -169,7 +198,7 @@ export class Load {
     const connected = [...this.publishers, ...this.subscribers]
       .map(({ client }) => client)
       .filter((c) => c.connected)
-    return connected[Math.floor(this.random() * connected.length)]
+    return connected[Math.floor(this.options.random() * connected.length)]
   }
 
   get acknowledged(): number {
@@ -182,6 +211,10 @@ export class Load {
 
   get received(): number {
     return sum(this.subscribers.map(({ receipts }) => receipts.received))
+  }
+
+  get resumptions(): number {
+    return sum([...this.publishers, ...this.subscribers].map(({ client }) => client.resumptions))
   }
 
   get inflight(): number {
@@ -209,10 +242,11 @@ export class Load {
   }
 
   private tick(): void {
+    const { rate } = this.options
     const now = performance.now()
-    this.budget = Math.min(this.budget + ((now - this.lastTick) * RATE) / 1000, (CATCH_UP_MS * RATE) / 1000)
+    this.budget = Math.min(this.budget + ((now - this.lastTick) * rate) / 1000, (CATCH_UP_MS * rate) / 1000)
     this.lastTick = now
-    const first = Math.floor(this.random() * this.publishers.length)
+    const first = Math.floor(this.options.random() * this.publishers.length)
     for (let i = 0; i < this.publishers.length && this.budget > 0; i++) {
       const publisher = this.publishers[(first + i) % this.publishers.length]
       if (publisher !== undefined) this.fillWindow(publisher)
@@ -225,7 +259,12 @@ export class Load {
     while (client.inflight < window) {
       const { stream, index } = streams[publisher.turn++ % streams.length] as (typeof streams)[number]
       const number = stream.sent++
-      client.publish(stream.topic, payloadOf(number, this.random), stream.qos, index * TAGS_A_STREAM + number)
+      client.publish(
+        stream.topic,
+        payloadOf(number, this.options.random),
+        stream.qos,
+        index * TAGS_A_STREAM + number,
+      )
       this.budget--
     }
   }
