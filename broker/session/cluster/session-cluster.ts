@@ -24,8 +24,12 @@ export class SessionCluster {
     const endConnection = (clientId: string): void => {
       table.clientOf(clientId)?.connection.end('taken_over', ReasonCode.SessionTakenOver)
     }
+    // A session that has been opened again, or a node that has been taken over from: others see to it.
+    const unlessTaken = (error: unknown): void => {
+      if (!isTaken(error)) onDefect(error)
+    }
     this.followed = new FollowedSessions(links, table, wills, endConnection, onDefect)
-    this.expiry = new ExpiryWatch(links.store, clock, (clientId) => this.expire(clientId), onDefect)
+    this.expiry = new ExpiryWatch(links.store, clock, (clientId) => this.expire(clientId), unlessTaken)
     links.bus.listen(new Arrivals({ ...parts, followed: this.followed }))
     // From the beginning: a node takes over from others as soon as it has joined.
     this.unwatch = links.membership.watch(this.watcher)
@@ -91,13 +95,8 @@ export class SessionCluster {
     table.clear()
   }
 
-  private async expire(clientId: string): Promise<void> {
+  private expire(clientId: string): Promise<void> {
     const { sessions } = this.parts
-    try {
-      await sessions.lock.run(clientId, () => sessions.expireShared(clientId))
-    } catch (error) {
-      // Somebody has opened it again.
-      if (!isTaken(error)) throw error
-    }
+    return sessions.lock.run(clientId, () => sessions.expireShared(clientId))
   }
 }
