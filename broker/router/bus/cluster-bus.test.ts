@@ -238,7 +238,29 @@ describe('nodes that come and go', () => {
     expect(a.events.dropped).toEqual(['node_left 1'])
     expect(a.publish(message('wanted/1'))).toBe(0)
     expect(await a.bus.ask('b', { kind: 'caught-up' }, 10_000)).toBe(false)
-    await until(() => !redis.keys.some((key) => key.includes('{bus:b}')))
+  })
+
+  it('removes the keys of a node that it takes over from, or says that it could not', async () => {
+    const { a } = await two()
+    cluster.leave('b')
+    const adopt = async (): Promise<void> => {
+      for (const watcher of a.membership.watchers) await watcher.adopted?.({ sessions: [], wills: [] }, 'b')
+    }
+    redis.fate = (name) => (name === 'del' ? 'lost' : 'answered')
+    await expect(adopt()).rejects.toThrow()
+    redis.fate = () => 'answered'
+    await adopt()
+    expect(redis.keys.filter((key) => key.includes('{bus:b}'))).toEqual([])
+  })
+
+  it('removes its own keys when Redis is back, if it was away when the node was expelled', async () => {
+    const { a } = await two()
+    redis.fate = (name) => (name === 'del' ? 'lost' : 'answered')
+    await cluster.replace(a.membership, 'a2')
+    expect(redis.keys.some((key) => key.includes('{bus:a}'))).toBe(true)
+    redis.fate = () => 'answered'
+    redis.reconnect()
+    await until(() => !redis.keys.some((key) => key.includes('{bus:a}')))
   })
 
   it('reads what a node wrote before it left', async () => {

@@ -15,7 +15,7 @@ import type { Message } from '../../contract/message.js'
 import type { Router } from '../../contract/router.js'
 import type { Service } from '../../contract/service.js'
 import type { WriteDone } from '../../contract/store.js'
-import { busKeys, removeKeys, type BusKeys } from './bus-keys.js'
+import { busKeys, removeKeys } from './bus-keys.js'
 import { Entry, type EntryItems } from './entry.js'
 import { InterestCopy } from './interest-copy.js'
 import type { InterestTellers, LocalInterest } from './local-interest.js'
@@ -56,7 +56,6 @@ const FAREWELL_MS = 1_000
 /** A node's place in the cluster: from its stream being made until it stops or is expelled. */
 interface Presence {
   readonly self: string
-  readonly keys: BusKeys
   readonly reader: StreamReader
   readonly copy: InterestCopy
 }
@@ -84,6 +83,8 @@ export class ClusterBus implements NodeBus, Service, InterestTellers {
   private listener: NodeListener | undefined
   private commands: RedisCommands | undefined
   private presence: Presence | undefined
+  /** Former names of this node whose keys are still there. */
+  private readonly ended = new Set<string>()
   private unwatch: (() => void) | undefined
   private dirty: Outgoing[] = []
   private scheduled = false
@@ -116,12 +117,14 @@ export class ClusterBus implements NodeBus, Service, InterestTellers {
   /** Resolves when this node has its stream: waits for Redis. */
   async start(): Promise<void> {
     this.commands = this.parts.redis.open('bus')
+    this.commands.onReady(() => void this.removeLeft())
     this.unwatch = this.parts.membership.watch({
       joined: (node) => {
         this.senders.joined(node)
         this.peer(node)
       },
-      left: (node) => this.left(node),
+      left: (node) => this.forget(node),
+      adopted: (_adopted, node) => this.removeKeysOf(node),
       expelled: () => this.leave(),
       rejoined: () => this.join(),
     })
@@ -211,7 +214,7 @@ export class ClusterBus implements NodeBus, Service, InterestTellers {
       onEntry: (bytes) => this.arrived(bytes),
       onLost: () => this.lost(),
     })
-    const presence = { self, keys, reader, copy: new InterestCopy({ redis: commands, keys, clock, health }) }
+    const presence = { self, reader, copy: new InterestCopy({ redis: commands, keys, clock, health }) }
     this.presence = presence
     await reader.start()
     if (this.presence !== presence) return
@@ -231,12 +234,8 @@ export class ClusterBus implements NodeBus, Service, InterestTellers {
     this.dirty = []
     presence.copy.close()
     await presence.reader.stop()
-    await this.remove(presence.keys)
-  }
-
-  private left(node: string): void {
-    this.forget(node)
-    void this.remove(busKeys(this.parts.redis.keyPrefix, node))
+    this.ended.add(presence.self)
+    await this.removeLeft()
   }
 
   private forget(node: string): void {
@@ -250,13 +249,21 @@ export class ClusterBus implements NodeBus, Service, InterestTellers {
     peer.interest.close()
   }
 
-  /** Keys that cannot be removed now go by themselves. */
-  private async remove(keys: BusKeys): Promise<void> {
-    try {
-      if (this.commands !== undefined) await removeKeys(this.commands, keys)
-    } catch (error) {
-      this.health.failed(error)
+  /** What cannot be removed now is removed when Redis is back; when the process ends before, it goes by itself. */
+  private async removeLeft(): Promise<void> {
+    for (const node of [...this.ended]) {
+      try {
+        await this.removeKeysOf(node)
+        this.ended.delete(node)
+      } catch (error) {
+        this.health.failed(error)
+      }
     }
+  }
+
+  private async removeKeysOf(node: string): Promise<void> {
+    if (this.commands !== undefined)
+      await removeKeys(this.commands, busKeys(this.parts.redis.keyPrefix, node))
   }
 
   /** The other node; met now, unless it has left or is nobody. */

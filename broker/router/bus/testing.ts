@@ -37,6 +37,7 @@ export class FakeRedis implements RedisPort {
   process = 'a'
   private readonly readers = new Set<() => void>()
   private readonly connections = new Set<Set<(error: Error) => void>>()
+  private readonly readyListeners = new Set<() => void>()
 
   open(): RedisCommands {
     let closed = false
@@ -65,7 +66,7 @@ export class FakeRedis implements RedisPort {
       connected: true,
       command: (name, ...args) => guarded(name, args, () => this.run(name, args)),
       script: (source, key, ...args) => guarded('script', args, () => this.script(source, key, args)),
-      onReady: () => {},
+      onReady: (listener) => void this.readyListeners.add(listener),
       close: () => {
         closed = true
         this.connections.delete(pending)
@@ -78,6 +79,11 @@ export class FakeRedis implements RedisPort {
   cut(): void {
     for (const pending of this.connections)
       for (const reject of pending) reject(new Error('the connection was cut'))
+  }
+
+  /** Every connection is usable again. */
+  reconnect(): void {
+    for (const listener of this.readyListeners) listener()
   }
 
   /** Loses everything, as a restart without persistence does. */
