@@ -169,6 +169,16 @@ describeWith('a node with workers', ['redis-server'], () => {
     expect(node.output).toContain('"remote":"192.0.2.10:4000"')
   })
 
+  it('lets nobody wait for a worker that was stuck and has died', async () => {
+    const [node] = await startNode(2)
+    const pid = Number(events(node, 'worker_ready').find(({ worker }) => worker === 1)?.['pid'])
+    process.kill(pid, 'SIGSTOP')
+    const clients = await Promise.all(Array.from({ length: 20 }, () => RawClient.open(node.ports.mqtt)))
+    for (const client of clients) toDispose.push(() => client.abort())
+    process.kill(pid, 'SIGKILL')
+    await until(() => clients.filter(({ open }) => !open).length === 10)
+  })
+
   it('runs pipelines in one worker, and in another one when that dies', async () => {
     const [node] = await startNode(2, { bridges: { file: 'bridges.yaml' } }, PIPELINES)
     const first = await feedsFrom(node)

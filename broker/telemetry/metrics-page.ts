@@ -30,7 +30,8 @@ const INTRODUCTION = `# Metrics
 
 \`/metrics\` on the admin listener gives them in the text format of Prometheus. Labels are closed sets: no client can make up a value, and
 every value that is listed here is there from the start with 0. \`listener\`, \`authenticator\` and \`pipeline\` hold the names of the configuration.
-A histogram \`x\` appears as \`x_bucket\`, \`x_sum\` and \`x_count\`.`
+A histogram \`x\` appears as \`x_bucket\`, \`x_sum\` and \`x_count\`.
+With \`node.workers\` above 1 every series has a label \`worker\` in addition: [operations.md](operations.md#a-process-a-core).`
 
 /** Stands for names that come from the configuration. */
 const OPEN_SET = 'name'

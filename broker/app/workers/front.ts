@@ -1,7 +1,7 @@
-import type { Socket } from 'node:net'
 import type { ListenerConfig } from '../../../config/schema.js'
 import type { TransportEvents } from '../../contract/events.js'
 import { Acceptor } from '../../transport/acceptor.js'
+import { formatAuthority, normalizeAddress } from '../../transport/address.js'
 import type { WorkerPool } from './pool.js'
 
 /** The listening sockets of a node with workers: each connection goes to a worker before a byte of it is read. */
@@ -37,15 +37,11 @@ export class Front {
       // A reset may come while it waits for its worker.
       socket.on('error', () => socket.destroy())
       if (pool.connections(name) < maxConnections && pool.hand(name, socket)) return
-      events.connectionRefused(name, addressOf(socket), 'too_many_connections')
+      events.connectionRefused(name, normalizeAddress(socket.remoteAddress ?? ''), 'too_many_connections')
       socket.destroy()
     })
     this.acceptors.push(acceptor)
     const { address, port: actual } = await acceptor.start()
-    events.listening(name, `${address.includes(':') ? `[${address}]` : address}:${actual}`)
+    events.listening(name, formatAuthority(address, actual))
   }
-}
-
-function addressOf({ remoteAddress = '' }: Socket): string {
-  return remoteAddress.replace(/^::ffff:/, '')
 }

@@ -1,19 +1,21 @@
 import type { Socket } from 'node:net'
 import type { Clock, Timer } from '../../contract/clock.js'
 import type { SocketSource } from '../../contract/transport.js'
+import type { FromWorker } from './protocol.js'
 
 /** Between two reports of connections that have ended, milliseconds. */
 const REPORT_MS = 50
 
-/** In a worker: gives the sockets that come from the listening process to the listeners, and reports their ends. */
+/** In a worker: gives the sockets that come from the listening process to the listeners, and tells it what becomes of them. */
 export class HandedSockets implements SocketSource {
   private readonly handlers = new Map<string, (socket: Socket) => void>()
   private ended: Record<string, number> = {}
   private reporting: Timer | undefined
+  private taken: number[] = []
 
   constructor(
     private readonly clock: Pick<Clock, 'schedule'>,
-    private readonly report: (connections: Readonly<Record<string, number>>) => void,
+    private readonly tell: (message: FromWorker) => void,
   ) {}
 
   open(listener: string, onSocket: (socket: Socket) => void): void {
@@ -21,7 +23,8 @@ export class HandedSockets implements SocketSource {
   }
 
   /** `socket`: undefined when the peer was gone before the socket was here. */
-  take(listener: string, socket: Socket | undefined): void {
+  take(listener: string, id: number, socket: Socket | undefined): void {
+    if (this.taken.push(id) === 1) setImmediate(() => this.tell({ kind: 'taken', ids: this.taken.splice(0) }))
     const handler = this.handlers.get(listener)
     if (socket === undefined || socket.destroyed || handler === undefined) {
       socket?.destroy()
@@ -38,7 +41,7 @@ export class HandedSockets implements SocketSource {
       const connections = this.ended
       this.ended = {}
       this.reporting = undefined
-      this.report(connections)
+      this.tell({ kind: 'closed', connections })
     })
   }
 }

@@ -12,6 +12,8 @@ import type { FromWorker, ToWorker } from './protocol.js'
 class FakeProcess extends EventEmitter {
   connected = true
   killed = false
+  /** Takes nothing off the channel. */
+  stuck = false
   readonly told: ToWorker[] = []
   readonly sockets: unknown[] = []
 
@@ -21,6 +23,7 @@ class FakeProcess extends EventEmitter {
 
   send(message: ToWorker, ...rest: unknown[]): boolean {
     const done = rest.at(-1) as (error: Error | null) => void
+    if (this.stuck) return false
     if (message.kind === 'socket') this.sockets.push(rest[0])
     else this.told.push(message)
     done(this.connected ? null : new Error('closed'))
@@ -176,6 +179,16 @@ describe('workers', () => {
     const lost = socket()
     pool.hand('mqtt', lost)
     expect([lost.destroyed, pool.connections()]).toEqual([true, 0])
+  })
+
+  it('lose those that waited for them, too', async () => {
+    const { pool, process, allReady } = poolOf(1)
+    await allReady()
+    process(0).stuck = true
+    const waiting = [socket(), socket()]
+    for (const one of waiting) expect(pool.hand('mqtt', one)).toBe(true)
+    process(0).exit(1)
+    expect(waiting.map(({ destroyed }) => destroyed)).toEqual([true, true])
   })
 
   it('tell how they are', async () => {

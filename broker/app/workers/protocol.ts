@@ -12,7 +12,7 @@ export type ToWorker =
       readonly configSource: string | undefined
     }
   /** Comes with the socket. */
-  | { readonly kind: 'socket'; readonly listener: string }
+  | { readonly kind: 'socket'; readonly listener: string; readonly id: number }
   | { readonly kind: 'lead' }
   | { readonly kind: 'drain' }
   | { readonly kind: 'stop' }
@@ -22,6 +22,8 @@ export type FromWorker =
   | { readonly kind: 'ready' }
   /** It could not start; it ends. */
   | { readonly kind: 'failed'; readonly failure: Pick<GatewayError, 'code' | 'message' | 'hint'> }
+  /** These sockets are the worker's now. */
+  | { readonly kind: 'taken'; readonly ids: readonly number[] }
   /** Connections that have ended since the last time, by listener. */
   | { readonly kind: 'closed'; readonly connections: Readonly<Record<string, number>> }
   /** Whenever it changes, and before `drained`. */

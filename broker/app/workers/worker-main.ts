@@ -20,7 +20,7 @@ let sockets: HandedSockets | undefined
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {})
 
 process.on('message', (message: ToWorker, socket?: Socket) => {
-  if (message.kind === 'socket') sockets?.take(message.listener, socket)
+  if (message.kind === 'socket') sockets?.take(message.listener, message.id, socket)
   else obey(message).catch(fail)
 })
 // The listening process is no more: whoever is connected here finds another node, or the next process.
@@ -51,7 +51,7 @@ async function obey(message: Exclude<ToWorker, { kind: 'socket' }>): Promise<voi
 }
 
 async function start({ config, configSource }: ToWorker & { kind: 'start' }): Promise<void> {
-  sockets = new HandedSockets(systemClock, (connections) => send({ kind: 'closed', connections }))
+  sockets = new HandedSockets(systemClock, send)
   gateway = await buildGateway(config, {
     environment: process.env,
     ...(configSource !== undefined && { configSource }),

@@ -22,7 +22,9 @@ export class Worker {
   private state: 'starting' | 'ready' | 'draining' | 'gone' = 'starting'
   private readonly open = new Map<string, number>()
   private total = 0
-  private underWay = 0
+  /** Sockets that the worker has not taken yet. */
+  private readonly underWay = new Map<number, Socket>()
+  private sockets = 0
   private requests = 0
   /** What it has said of its end. */
   private failure: string | undefined
@@ -74,16 +76,22 @@ export class Worker {
 
   /** False when it is too busy; the socket is still the caller's then. */
   hand(listener: string, socket: Socket): boolean {
-    if (this.underWay >= UNDER_WAY_MAX) return false
-    this.underWay++
+    if (this.underWay.size >= UNDER_WAY_MAX) return false
+    const id = ++this.sockets
+    this.underWay.set(id, socket)
     this.add(listener, 1)
-    this.child.send({ kind: 'socket', listener } satisfies ToWorker, socket, (error) => {
-      this.underWay--
-      if (error === null) return
-      // The process is ending: whoever it was comes again.
-      socket.destroy()
-      this.add(listener, -1)
-    })
+    // Kept open here until it is taken: of a worker that dies before, Node forgets to close what it has detached.
+    this.child.send(
+      { kind: 'socket', listener, id } satisfies ToWorker,
+      socket,
+      { keepOpen: true },
+      (error) => {
+        if (error === null) return
+        // The process is ending: whoever it was comes again.
+        this.letGo(id)
+        this.add(listener, -1)
+      },
+    )
     return true
   }
 
@@ -133,6 +141,9 @@ export class Worker {
         this.onFailed(new GatewayError(code, text, hint === undefined ? {} : { hint }))
         break
       }
+      case 'taken':
+        for (const id of message.ids) this.letGo(id)
+        break
       case 'closed':
         for (const [listener, count] of Object.entries(message.connections)) this.add(listener, -count)
         break
@@ -149,6 +160,12 @@ export class Worker {
     }
   }
 
+  /** Closes the socket in this process; the connection ends with it unless the worker has it. */
+  private letGo(id: number): void {
+    this.underWay.get(id)?.destroy()
+    this.underWay.delete(id)
+  }
+
   private add(listener: string, count: number): void {
     if (this.state === 'gone') return
     this.open.set(listener, this.connectionsOf(listener) + count)
@@ -157,6 +174,7 @@ export class Worker {
 
   private gone(how: string): void {
     this.state = 'gone'
+    for (const id of this.underWay.keys()) this.letGo(id)
     this.clients = 0
     this.open.clear()
     this.total = 0
