@@ -23,7 +23,7 @@ const CALM_MS = 2_500
 const MOST_MEMORY = 512 * 2 ** 20
 
 /** What no disturbance excuses. */
-const DEFECT = /^.*"event":"(?:defect|subscriber_failed|engine_failed|store_value_damaged)".*$/gm
+const DEFECT = /^.*"event":"(?:defect|subscriber_failed|engine_failed|store_entry_damaged)".*$/gm
 
 describeWith('three nodes on one Redis', ['redis-server'], () => {
   const cluster = new ClusterProcesses({
@@ -65,18 +65,19 @@ describeWith('three nodes on one Redis', ['redis-server'], () => {
         random,
       })
       let memory = 0
-      const timers = [
-        setInterval(() => load.visit(), 300),
-        setInterval(() => load.anyConnected()?.takeOver(), 500),
-        setInterval(() => {
-          for (const node of nodes) void node.memory().then((bytes) => (memory = Math.max(memory, bytes)))
-        }, 5_000),
-      ]
+      const timers: NodeJS.Timeout[] = []
       const verdict = () => [...faults, ...load.verdict()]
       const story = () => `seed ${SEED}; ${disturbances.timeline.join('; ')}`
       try {
         await load.open()
         load.startPublishing()
+        timers.push(
+          setInterval(() => load.visit(), 300),
+          setInterval(() => load.anyConnected()?.takeOver(), 500),
+          setInterval(() => {
+            for (const node of nodes) void node.memory().then((bytes) => (memory = Math.max(memory, bytes)))
+          }, 5_000),
+        )
         const begin = performance.now()
         while (performance.now() - begin < SECONDS * 1000) {
           await sleep(random() * CALM_MS)
