@@ -80,7 +80,7 @@ export class Emitter implements AedesEmitter {
   }
 
   /** As `emit`, of a message that no program looks at. */
-  emitAlone(publication: Publication): void {
+  readonly emitAlone = (publication: Publication): void => {
     this.inTurn(publication, undefined, undefined)
   }
 

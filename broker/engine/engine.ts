@@ -171,7 +171,7 @@ class PublishEngine implements AedesEngine, Engine {
     if (message.qos > 0 || seen) message.own()
     try {
       if (seen) this.throughAedes(publication, client)
-      else this.pipeline.takeAlone(publication, this.emitter)
+      else this.pipeline.takeAlone(publication, this.emitter.emitAlone)
     } catch (error) {
       // A store or router that throws. The line must not wait for this message for ever.
       events.engineFailed(asError(error))
