@@ -51,7 +51,7 @@ describe('options of openclaw load', () => {
     ['pairs', { sessions: 'offline' }, '--sessions'],
     ['fanin', { workers: '2' }, '--workers'],
     ['slow', { outstanding: '2' }, '--outstanding'],
-    ['idle', { nodes: '2' }, '--nodes'],
+    ['storm', { nodes: '2' }, '--nodes'],
     ['pairs', { nodes: '2', target: 'ws://h' }, '--nodes'],
     ['pairs', { nodes: '2', store: 'level' }, '--nodes'],
     ['pairs', { nodes: '2', peer: ['stock'] }, '--nodes'],

@@ -23,7 +23,8 @@ export const loadFlags: readonly (readonly [flag: string, description: string])[
   ['--warmup <time>', 'time under load before that (default: 1s)'],
   ['--publishers <n>', 'publishing clients'],
   ['--receivers <n>', 'receiving clients, or sessions of resume'],
-  ['--connections <n>', 'clients of idle and storm'],
+  ['--connections <n>', 'clients of idle, storm and subscriptions'],
+  ['--filters <n>', 'subscriptions of each client of subscriptions (default: 50)'],
   ['--messages <n>', 'retained messages, or messages for each session of resume'],
   ['--readers <n>', 'receivers of slow that stop reading, or clients that read all retained messages'],
   ['--qos <level>', 'QoS of messages and subscriptions: 0, 1, 2'],
@@ -59,6 +60,8 @@ export const loadFlags: readonly (readonly [flag: string, description: string])[
 export type LoadArguments = Readonly<Record<string, unknown>>
 
 const SCHEMES = ['ws:', 'wss:', 'mqtt:', 'tcp:', 'mqtts:', 'tls:']
+/** What has something to say about more than one node. */
+const ACROSS_NODES = [...TOPOLOGIES, 'idle', 'subscriptions'] as const
 const PEERS = ['mosquitto', 'stock', 'stock-redis'] as const
 
 function whole(least: number, most: number) {
@@ -107,6 +110,7 @@ const schema = z.strictObject({
   publishers: whole(1, 100_000),
   receivers: whole(1, 100_000),
   connections: whole(1, 1_000_000),
+  filters: whole(1, 1_000),
   messages: whole(1, 10_000_000),
   readers: whole(1, 100_000),
   qos: z
@@ -176,8 +180,8 @@ function contradictions(work: ScenarioName | 'targets', options: LoadOptions): s
     ],
     [target !== undefined && work === 'targets', '--target: found with targets; allowed: a scenario'],
     [
-      nodes !== undefined && !isTraffic(work),
-      `--nodes: found with ${work}; allowed: ${TOPOLOGIES.join(', ')}`,
+      nodes !== undefined && !knowsNodes(work),
+      `--nodes: found with ${work}; allowed: ${ACROSS_NODES.join(', ')}`,
     ],
     [
       nodes !== undefined && target !== undefined,
@@ -215,8 +219,8 @@ function contradictions(work: ScenarioName | 'targets', options: LoadOptions): s
   return problems.flatMap(([wrong, text]) => (wrong ? [text] : []))
 }
 
-function isTraffic(work: string): boolean {
-  return (TOPOLOGIES as readonly string[]).includes(work)
+function knowsNodes(work: string): boolean {
+  return (ACROSS_NODES as readonly string[]).includes(work)
 }
 
 /** `20s` and the like in milliseconds; undefined when it is no duration, or longer than a timer runs (24 days). */

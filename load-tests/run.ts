@@ -179,6 +179,7 @@ function askedSettings(options: LoadOptions): Partial<LoadSettings> {
           : { kind: 'closed', outstanding },
     sessions: options.sessions,
     connections: options.connections,
+    filters: options.filters,
     messages: options.messages,
     readers: options.readers,
     warmupMs: options.warmup,

@@ -10,15 +10,15 @@ export interface Broker {
   readonly version: string
   /** The settings that it runs with, for the report; empty where they are not known. */
   readonly settings: string
-  /** Processes on this machine whose CPU time and memory are measured: all nodes, and the Redis between them. */
+  /** Processes on this machine whose CPU time and memory are measured: the Redis between the nodes, and all nodes. */
   pids(): readonly number[]
   /** The one among them that is Redis. */
-  readonly redisPid?: number | undefined
+  redisPid(): number | undefined
   /** Where publishers go, and whoever does not publish either. */
   endpoint(transport: Transport): Endpoint
   /** Where receivers go, in turn. */
   receiverEndpoints(transport: Transport): readonly Endpoint[]
-  /** Ends the process and starts it again on the same ports; undefined of one that runs elsewhere. */
+  /** Ends the processes and starts them again on the same ports, Redis without its data; undefined of one that runs elsewhere. */
   readonly restart?: () => Promise<void>
   stop(): Promise<void>
 }

@@ -86,17 +86,19 @@ export async function launch(recipe: Recipe, fleet: Fleet, settings: PeerSetting
   return {
     name: recipe.name + (fleet.nodes === 1 ? '' : `, ${fleet.nodes} nodes`),
     version: recipe.version,
-    settings: [redis?.command ?? [], ...nodes.map((node) => node.settings)].flat().join('\n'),
+    settings: [redisSettings(redis), ...nodes.map((node) => node.settings)].join('\n').trim(),
     pids: () =>
       [redis?.program, ...nodes.map(({ program }) => program)].flatMap((program) => program?.pid ?? []),
-    redisPid: redis?.program.pid,
+    redisPid: () => redis?.program.pid,
     endpoint: first,
     receiverEndpoints: (transport) => ofReceivers.map((of) => of(transport)),
     async restart() {
-      for (const node of nodes) {
-        await node.program.stop()
-        node.program = await start(node)
+      await Promise.all(nodes.map(({ program }) => program.stop()))
+      if (redis !== undefined) {
+        await redis.program.stop()
+        redis.program = await startProgram(redis.command, redis.port)
       }
+      for (const node of nodes) node.program = await start(node)
     },
     stop,
   }
@@ -104,23 +106,22 @@ export async function launch(recipe: Recipe, fleet: Fleet, settings: PeerSetting
 
 interface Redis {
   readonly port: number
-  /** As it is typed. */
-  readonly command: string
-  readonly program: Program
+  readonly command: readonly [string, ...string[]]
+  program: Program
 }
 
-/** It shares the core of the nodes, as it shares the bill. */
+/** It shares the core of the nodes, as it shares the bill. Nothing is written to the disk. */
 async function startRedis(directory: string, settings: PeerSettings): Promise<Redis> {
   const [port = 0] = await freePorts(1)
-  const command = [
+  const command = pinned(settings.cores, [
     'redis-server',
     ...['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, '--save', ''],
-  ] as const
-  return {
-    port,
-    command: command.map((word) => (word === '' ? '""' : word)).join(' '),
-    program: await startProgram(pinned(settings.cores, command), port),
-  }
+  ])
+  return { port, command, program: await startProgram(command, port) }
+}
+
+function redisSettings(redis: Redis | undefined): string {
+  return redis === undefined ? '' : redis.command.map((word) => (word === '' ? '""' : word)).join(' ')
 }
 
 function endpoint(

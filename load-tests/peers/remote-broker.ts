@@ -8,6 +8,7 @@ export function remoteBroker(endpoint: Endpoint, pid: number | undefined): Broke
     version: 'unknown',
     settings: '',
     pids: () => (pid === undefined ? [] : [pid]),
+    redisPid: () => undefined,
     endpoint: () => endpoint,
     receiverEndpoints: () => [endpoint],
     stop: () => Promise.resolve(),

@@ -1,11 +1,22 @@
-import { idle, storm } from './crowd.js'
+import { idle, storm, subscriptions } from './crowd.js'
 import type { LoadSettings, Scenario } from './scenario.js'
 import { slow } from './slow.js'
 import { soak } from './soak.js'
 import { resume, retained } from './stored.js'
 import { fanin, fanout, pairs } from './traffic.js'
 
-export const scenarios = { fanout, fanin, pairs, idle, storm, retained, resume, slow, soak } as const
+export const scenarios = {
+  fanout,
+  fanin,
+  pairs,
+  idle,
+  subscriptions,
+  storm,
+  retained,
+  resume,
+  slow,
+  soak,
+} as const
 
 export type ScenarioName = keyof typeof scenarios
 export const scenarioNames = Object.keys(scenarios) as readonly ScenarioName[]
@@ -20,6 +31,7 @@ const COMMON: LoadSettings = {
   pace: { kind: 'closed', outstanding: 1 },
   sessions: 'clean',
   connections: 1_000,
+  filters: 50,
   messages: 1_000,
   readers: 1,
   warmupMs: 1_000,

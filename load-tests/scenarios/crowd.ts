@@ -1,5 +1,6 @@
 import { GatewayError } from '../../broker/contract/errors.js'
 import { monotonicMs } from '../measure/monotonic.js'
+import { processUsage } from '../measure/process-usage.js'
 import type { Arrival, CrowdPlan } from '../traffic/crowd.js'
 import { brokerUsage, known, latencyCurve, latencyMetrics, pause, perCpuSecond } from './measured.js'
 import type { RunContext, Scenario } from './scenario.js'
@@ -22,22 +23,69 @@ export const idle: Scenario = {
       throw new GatewayError('BROKER_UNREACHABLE', 'idle needs the process of the broker: name it with --pid')
     }
     await pause(Math.min(REST_MS, settings.durationMs))
-    const without = brokerUsage(context)
+    const without = memoryOf(context)
     return withCrowd(context, 'steadily', async (arrivals) => {
       progress(`${settings.connections} connections, ${settings.durationMs / 1_000} s of rest`)
       await pause(settings.durationMs)
       const rss = brokerUsage(context)?.rssBytes ?? 0
       const connected = sum(arrivals, ({ connected: count }) => count)
+      const [here, elsewhere, redis] = growth(without, memoryOf(context), 1_000 * connected)
       return {
         metrics: known({
-          kilobytesPerConnection:
-            connected === 0 ? undefined : (rss - (without?.rssBytes ?? 0)) / connected / 1_000,
+          kilobytesPerConnection: here,
+          kilobytesPerConnectionElsewhere: elsewhere,
+          redisKilobytesPerConnection: redis,
           rss: rss / 1_000_000,
           connectFailures: sum(arrivals, ({ failed }) => failed),
         }),
       }
     })
   },
+}
+
+/** Memory of a subscription to a filter that nobody else has, on the node of the client, on another one and in Redis. */
+export const subscriptions: Scenario = {
+  summary: 'clients with many subscriptions: memory of the broker for each',
+  figure: 'bytesPerSubscription',
+  defaults: { connections: 2_000, durationMs: 5_000 },
+  concerns: ['transport', 'version', 'connections', 'filters', 'sessions', 'durationMs'],
+  freshBroker: true,
+  async run(context) {
+    const { crew, settings, progress } = context
+    return withCrowd(context, 'steadily', async (arrivals) => {
+      await pause(settings.durationMs)
+      const without = memoryOf(context)
+      progress('subscribing')
+      await crew.all('crowd.subscribe', () => settings.filters)
+      await pause(settings.durationMs)
+      const connected = sum(arrivals, ({ connected: count }) => count)
+      const [here, elsewhere, redis] = growth(without, memoryOf(context), connected * settings.filters)
+      return {
+        metrics: known({
+          bytesPerSubscription: here,
+          bytesPerSubscriptionElsewhere: elsewhere,
+          redisBytesPerSubscription: redis,
+          connectFailures: sum(arrivals, ({ failed }) => failed),
+        }),
+      }
+    })
+  },
+}
+
+type Memory = readonly (number | undefined)[]
+
+/** Bytes of the node with the clients, of another one, and of Redis; undefined of what there is not. */
+function memoryOf({ broker }: RunContext): Memory {
+  const redis = broker.redisPid()
+  const [first, second] = broker.pids().filter((pid) => pid !== redis)
+  return [first, second, redis].map((pid) => (pid === undefined ? undefined : processUsage(pid)?.rssBytes))
+}
+
+function growth(before: Memory, after: Memory, count: number): Memory {
+  return before.map((bytes, index) => {
+    const now = after[index]
+    return bytes === undefined || now === undefined || count === 0 ? undefined : (now - bytes) / count
+  })
 }
 
 /** All clients connect at the same moment, and again after a restart of the broker. */
@@ -83,7 +131,7 @@ async function withCrowd<T>(
   work: (arrivals: Arrival[]) => Promise<T>,
 ): Promise<T> {
   const { broker, crew, settings, runId, progress } = context
-  const { transport, version, connections, patienceMs } = settings
+  const { transport, version, connections, sessions, patienceMs } = settings
   progress('connecting')
   try {
     const arrivals = await crew.all('crowd.connect', (worker) => ({
@@ -91,6 +139,7 @@ async function withCrowd<T>(
       runId,
       version,
       connections,
+      clean: sessions === 'clean',
       arrival,
       patienceMs,
       worker,

@@ -16,8 +16,10 @@ export interface LoadSettings {
   readonly receivers: number
   readonly pace: Pace
   readonly sessions: SessionKind
-  /** Of `idle` and `storm`. */
+  /** Of `idle`, `storm` and `subscriptions`. */
   readonly connections: number
+  /** Of each client of `subscriptions`. */
+  readonly filters: number
   /** Retained messages, or messages queued for each session. */
   readonly messages: number
   /** Receivers that stop reading (`slow`), or clients that read all retained messages in turn. */

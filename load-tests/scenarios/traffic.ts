@@ -100,7 +100,7 @@ function planFor(
     endpoint: broker.endpoint(settings.transport),
     receiverEndpoints: broker.receiverEndpoints(settings.transport),
     brokerPids: broker.pids(),
-    redisPid: broker.redisPid,
+    redisPid: broker.redisPid(),
     runId,
     version,
     topology,

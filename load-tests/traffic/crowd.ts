@@ -14,6 +14,8 @@ export interface CrowdPlan {
   readonly version: Version
   readonly connections: number
   /** `together`: all at the same moment. `steadily`: some at a time. */
+  /** Whether sessions end with their connection. */
+  readonly clean: boolean
   readonly arrival: 'together' | 'steadily'
   readonly patienceMs: number
   readonly worker: number
@@ -72,6 +74,16 @@ export class Crowd {
     return lost.length
   }
 
+  /** Each client subscribes to so many filters that nobody else has. */
+  async subscribe(filters: number): Promise<void> {
+    await inBatches([...this.connections], ([number, connection]) => {
+      const base = `load/${this.plan.runId}/${number}`
+      const own = Array.from({ length: filters }, (_, index) => `${base}/${index}`)
+      return connection.subscribe(own, 1)
+    })
+  }
+
+  /** Sessions that outlive their connections are left behind. */
   async close(): Promise<void> {
     this.leaving = true
     await Promise.all(this.lost)
@@ -79,13 +91,13 @@ export class Crowd {
   }
 
   private async open(number: number): Promise<void> {
-    const { endpoint, version, patienceMs, runId } = this.plan
+    const { endpoint, version, patienceMs, runId, clean } = this.plan
     const connection = await Connection.open({
       endpoint,
       version,
       clientId: `${runId}-c${number}`,
-      clean: true,
-      sessionExpirySeconds: 0,
+      clean,
+      sessionExpirySeconds: clean ? 0 : 3_600,
       flushList: this.flushList,
       patienceMs,
     })

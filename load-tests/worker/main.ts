@@ -29,6 +29,7 @@ const handlers: Handlers = {
   'traffic.settle': (sent) => begun(traffic).settle(sent),
   'traffic.close': () => begun(traffic).close(),
   'crowd.connect': (plan) => (crowd = new Crowd(plan)).connect(),
+  'crowd.subscribe': (filters) => begun(crowd).subscribe(filters),
   'crowd.returned': () => begun(crowd).returned(),
   'crowd.close': () => begun(crowd).close(),
   'retained.fill': (plan) => (retained = new RetainedMessages(plan)).fill(),

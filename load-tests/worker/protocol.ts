@@ -17,6 +17,7 @@ export interface Steps {
   'traffic.settle': (sent: Sent) => TrafficOutcome
   'traffic.close': () => void
   'crowd.connect': (plan: CrowdPlan) => Arrival
+  'crowd.subscribe': (filters: number) => void
   'crowd.returned': () => number
   'crowd.close': () => void
   'retained.fill': (plan: StoredPlan) => void
