@@ -82,14 +82,16 @@ export class SessionCluster {
     this.isSuspended = true
     this.followed.stop()
     await this.expiry.stop()
-    // Until nobody is left: a CONNECT may be in the middle of being accepted.
-    for (let clients = [...table.clients()]; clients.length > 0; clients = [...table.clients()]) {
+    // Until nobody is left, and nobody is in the middle of CONNECT either.
+    let clients = [...table.clients()]
+    do {
       for (const { clientId, connection } of clients) {
         connection.end('server_shutdown', ReasonCode.UseAnotherServer)
         sessions.lock.run(clientId, () => connection.release()).catch(onDefect)
       }
       await sessions.lock.idle()
-    }
+      clients = [...table.clients()]
+    } while (clients.length > 0)
     wills.stop()
     claims.forgetAll()
     table.clear()
