@@ -112,10 +112,11 @@ export interface Interest {
   want(filter: string): void
   unwant(filter: string): void
   /**
-   * Resolves when every living node has taken in what was wanted, and what was subscribed in the store, before the
-   * call; after a second it resolves anyway. Calls of one tick share one question a node.
+   * Resolves when every node has taken in what was wanted, and what was subscribed in the store, before the call, or has
+   * left. A node that has come to a standstill holds that up until its lease ends; `soon`: no longer than a second. Calls of
+   * one tick share one question a node.
    */
-  settled(): Promise<void>
+  settled(soon: boolean): Promise<void>
 }
 
 /**

@@ -42,8 +42,10 @@ export async function subscribe(
   }
   const subscriptions = granted.map(({ subscription }) => subscription)
   await addSubscriptions(client, subscriptions, layer)
-  // What is published anywhere after the SUBACK reaches the client.
-  if (layer.cluster !== undefined && subscriptions.length > 0) await layer.cluster.settled()
+  // What is published anywhere after the SUBACK reaches the client. For a durable session that is sure: a node that is
+  // paused would acknowledge messages when it wakes that are in no queue of this session. Others need not wait that long.
+  if (layer.cluster !== undefined && subscriptions.length > 0)
+    await layer.cluster.settled(client.stored === undefined)
   client.send(encodeSubAck(packet.packetId, codes, client.version, undefined, client.terms))
   layer.engine.events.subscribed(client.engineClient, subscriptions)
   await client.retained.send(granted.filter(wantsRetained).map(({ subscription }) => subscription))

@@ -35,7 +35,7 @@ async function two(
   const b = await join('b')
   const inbox = new Inbox('x')
   b.subscribe(inbox, 'wanted/#')
-  await b.interest.settled()
+  await b.interest.settled(true)
   return { a, b, inbox }
 }
 
@@ -293,7 +293,7 @@ describe('nodes that come and go', () => {
     b.publish(message('nobody'))
     const other = new Inbox('y')
     a.subscribe(other, 'back')
-    const settled = b.interest.settled()
+    const settled = b.interest.settled(true)
     await until(() => a.events.failing > 0)
     redis.fate = () => 'answered'
     await cluster.replace(b.membership, 'b2')
@@ -328,16 +328,16 @@ describe('interest', () => {
     const { a, b } = await two()
     const second = new Inbox('y')
     b.subscribe(second, 'wanted/#')
-    await b.interest.settled()
+    await b.interest.settled(true)
     expect(a.router.subscriptionCount).toBe(0)
     b.router.remove(second)
-    await b.interest.settled()
+    await b.interest.settled(true)
     expect(a.publish(message('wanted/1'))).toBe(1)
     b.router.unsubscribe(second, 'wanted/#', undefined)
     b.subscribe(second, 'passing')
     b.router.remove(second)
     const { written } = b.events
-    await b.interest.settled()
+    await b.interest.settled(true)
     expect(b.events.written).toBe(written + 1)
     expect(a.publish(message('passing'))).toBe(0)
   })
@@ -347,17 +347,17 @@ describe('interest', () => {
     const durable = new Inbox('d', true)
     b.subscribe(durable, 'durable')
     b.subscribe(durable, 'jobs', { share: 'g' })
-    await b.interest.settled()
+    await b.interest.settled(true)
     expect(a.publish(message('durable'))).toBe(0)
     b.router.arrived(durable)
     b.router.arrived(durable)
-    await b.interest.settled()
+    await b.interest.settled(true)
     expect(a.publish(message('durable'))).toBe(1)
     // Every node knows the durable members of a group itself.
     expect(a.publish(message('jobs'))).toBe(0)
     b.router.departed(durable)
     b.router.departed(durable)
-    await b.interest.settled()
+    await b.interest.settled(true)
     expect(a.publish(message('durable'))).toBe(0)
   })
 
@@ -373,7 +373,7 @@ describe('interest', () => {
     await writtenSoon(b)
     redis.fate = () => 'answered'
     await until(() => a.missedFrom.length > 0)
-    await b.interest.settled()
+    await b.interest.settled(true)
     expect(a.missedFrom).toEqual(['b'])
     for (const topic of ['missed', 'jobs', 'later', 'wanted/1']) expect(a.publish(message(topic))).toBe(1)
   })
@@ -384,7 +384,7 @@ describe('interest', () => {
     const b = await join('b', { clock })
     a.whenAsked = () => new Promise(() => {})
     let settled = false
-    const settling = b.interest.settled().then(() => (settled = true))
+    const settling = b.interest.settled(true).then(() => (settled = true))
     await until(() => a.questions.length > 1)
     clock.advance(999)
     await new Promise((resolve) => setImmediate(resolve))
@@ -393,10 +393,26 @@ describe('interest', () => {
     await settling
   })
 
+  it('waits for a node that does not answer until it leaves, when it has to be sure', async () => {
+    const clock = new ManualClock()
+    const a = await join('a')
+    const b = await join('b', { clock })
+    a.whenAsked = () => new Promise(() => {})
+    const asked = a.questions.length
+    let settled = false
+    const settling = b.interest.settled(false).then(() => (settled = true))
+    await until(() => a.questions.length > asked)
+    clock.advance(60_000)
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(settled).toBe(false)
+    cluster.leave('a')
+    await settling
+  })
+
   it('settles all of a turn with one question', async () => {
     const { a, b } = await two()
     const asked = a.questions.length
-    await Promise.all([b.interest.settled(), b.interest.settled(), b.interest.settled()])
+    await Promise.all([b.interest.settled(true), b.interest.settled(true), b.interest.settled(false)])
     expect(a.questions.length).toBe(asked + 1)
   })
 
@@ -418,12 +434,12 @@ describe('share groups', () => {
     const { a, b } = await two()
     const members = [new Inbox('1'), new Inbox('2'), new Inbox('3'), new Inbox('4')]
     for (const [i, member] of members.entries()) (i === 0 ? a : b).subscribe(member, 'jobs', { share: 'g' })
-    await b.interest.settled()
+    await b.interest.settled(true)
     for (let i = 0; i < 400; i++) expect(a.publish(message('jobs'))).toBe(1)
     await until(() => members.reduce((sum, { received }) => sum + received.length, 0) === 400)
     expect(members.map(({ received }) => received.length)).toEqual([100, 100, 100, 100])
     for (const member of members.slice(2)) b.router.remove(member)
-    await b.interest.settled()
+    await b.interest.settled(true)
     for (let i = 0; i < 100; i++) a.publish(message('jobs'))
     await until(() => members.reduce((sum, { received }) => sum + received.length, 0) === 500)
     expect(members.map(({ received }) => received.length)).toEqual([150, 150, 100, 100])
@@ -434,7 +450,7 @@ describe('share groups', () => {
     const [here, there] = [new Inbox('1'), new Inbox('2')]
     a.subscribe(here, 'jobs', { share: 'g' })
     b.subscribe(there, 'jobs', { share: 'g' })
-    await b.interest.settled()
+    await b.interest.settled(true)
     const unsettled = message('jobs', 'unsettled', { qos: 1 })
     const target = a.router.reroute(unsettled, '$share/g/jobs', here)
     target?.subscriber.deliver(unsettled, target.delivery, undefined)

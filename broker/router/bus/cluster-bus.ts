@@ -18,7 +18,7 @@ import type { WriteDone } from '../../contract/store.js'
 import { busKeys, removeKeys } from './bus-keys.js'
 import { Entry, type EntryItems } from './entry.js'
 import { InterestCopy } from './interest-copy.js'
-import type { InterestTellers, LocalInterest } from './local-interest.js'
+import type { InterestTellers, Settling, LocalInterest } from './local-interest.js'
 import { MessageBodies } from './message-body.js'
 import { Outgoing } from './outgoing.js'
 import { Questions } from './questions.js'
@@ -48,8 +48,10 @@ export interface ClusterBusParts {
 }
 
 const BACKLOG_BYTES = 33_554_432
-/** How long `settled`, and a node that begins, wait for another one, milliseconds. */
+/** How long a node that begins, and who is in a hurry, wait for another one, milliseconds. */
 const SETTLE_MS = 1_000
+/** Longer than any lease: a question to a node ends when it leaves. Milliseconds. */
+const PATIENT_MS = 600_000
 /** How long a node that stops waits for what it has handed over, milliseconds. */
 const FAREWELL_MS = 1_000
 
@@ -193,9 +195,21 @@ export class ClusterBus implements NodeBus, Service, InterestTellers {
     this.defer(this.endTurn)
   }
 
-  async settle(): Promise<void> {
-    const asked = [...this.peers.keys()].map((node) => this.ask(node, { kind: 'caught-up' }, SETTLE_MS))
-    await Promise.all(asked)
+  settle(): Settling {
+    const asked = [...this.peers.keys()].map((node) => this.ask(node, { kind: 'caught-up' }, PATIENT_MS))
+    const surely = Promise.all(asked).then(() => {})
+    return { surely, soon: this.within(SETTLE_MS, surely) }
+  }
+
+  /** Resolves with the promise, or when the time is over. */
+  private within(milliseconds: number, promise: Promise<void>): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.parts.clock.schedule(milliseconds, resolve)
+      void promise.finally(() => {
+        timer.cancel()
+        resolve()
+      })
+    })
   }
 
   private async join(): Promise<void> {
@@ -324,7 +338,7 @@ export class ClusterBus implements NodeBus, Service, InterestTellers {
   private readonly endTurn = (): void => {
     this.scheduled = false
     if (this.presence !== undefined) this.tellChanges(this.presence.copy)
-    this.parts.interest.settle().catch(this.parts.onDefect)
+    this.parts.interest.settle()
     const { dirty } = this
     this.dirty = []
     for (const outgoing of dirty) outgoing.flush()

@@ -7,8 +7,20 @@ const CHANGES_PER_ITEM = 500
 export interface InterestTellers {
   /** Something has to be told, or somebody waits: `changes` is called at the end of the turn. */
   wake(): void
-  /** Resolves when every other node has taken in what was told, or after a second. */
-  settle(): Promise<void>
+  /** Asks every other node whether it has taken in what was told. */
+  settle(): Settling
+}
+
+export interface Settling {
+  /** Every node has, or has left. */
+  readonly surely: Promise<void>
+  /** The same, or a second is over. */
+  readonly soon: Promise<void>
+}
+
+interface Waiters {
+  readonly settling: Promise<Settling>
+  readonly begin: (settling: Settling) => void
 }
 
 /**
@@ -21,7 +33,7 @@ export class LocalInterest implements Interest {
   private readonly changed = new Map<string, number>()
   private tellers: InterestTellers | undefined
   private told = 0
-  private settling: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined
+  private waiters: Waiters | undefined
 
   connect(tellers: InterestTellers): void {
     this.tellers = tellers
@@ -35,17 +47,19 @@ export class LocalInterest implements Interest {
     this.change(filter, -1)
   }
 
-  settled(): Promise<void> {
-    if (this.tellers === undefined) return Promise.resolve()
-    if (this.settling === undefined) {
-      let resolve = (): void => {}
-      const promise = new Promise<void>((resolved) => {
-        resolve = resolved
+  async settled(soon: boolean): Promise<void> {
+    if (this.tellers === undefined) return
+    if (this.waiters === undefined) {
+      let begin: (settling: Settling) => void = () => {}
+      const settling = new Promise<Settling>((resolve) => {
+        begin = resolve
       })
-      this.settling = { promise, resolve }
+      this.waiters = { settling, begin }
       this.tellers.wake()
     }
-    return this.settling.promise
+    const { settling } = this.waiters
+    const asked = await settling
+    await (soon ? asked.soon : asked.surely)
   }
 
   /** A version that nobody knows: everything will be read again. What is not told yet is in `all`. */
@@ -81,12 +95,11 @@ export class LocalInterest implements Interest {
   }
 
   /** Everything that waits in `settled` is answered by what is asked now. */
-  async settle(): Promise<void> {
-    const { settling, tellers } = this
-    this.settling = undefined
-    if (settling === undefined) return
-    await tellers?.settle()
-    settling.resolve()
+  settle(): void {
+    const { waiters, tellers } = this
+    if (waiters === undefined || tellers === undefined) return
+    this.waiters = undefined
+    waiters.begin(tellers.settle())
   }
 
   private change(filter: string, by: number): void {

@@ -40,9 +40,9 @@ export class SessionCluster {
     return this.isSuspended
   }
 
-  /** Resolves when every living node delivers to what has been subscribed to before the call. */
-  settled(): Promise<void> {
-    return this.links.interest.settled()
+  /** Resolves when every node delivers to what has been subscribed to before the call; see `Interest.settled`. */
+  settled(soon: boolean): Promise<void> {
+    return this.links.interest.settled(soon)
   }
 
   /** Restores the sessions of all nodes, and publishes the wills that nobody answers for. */
