@@ -135,6 +135,8 @@ export interface RedisPort {
  */
 export interface RedisCommands {
   readonly connected: boolean
+  /** Resolves when the connection is usable for the first time, or has been closed. */
+  ready(): Promise<void>
   /** The name in lower case; text of the reply comes as bytes. On a Cluster it goes to the master of its first key. */
   command(name: string, ...args: readonly RedisArgument[]): Promise<RedisReply>
   /** Runs a script (loaded once) on the master that holds `key`, which is its KEYS[1]. */

@@ -130,6 +130,7 @@ export class ClusterBus implements NodeBus, Service, InterestTellers {
       expelled: () => this.leave(),
       rejoined: () => this.join(),
     })
+    await this.commands.ready()
     await this.join()
   }
 

@@ -66,11 +66,13 @@ export class StreamReader {
 
   /** Makes the stream, once Redis is there, and begins to read. Resolves when there is a stream, or after `stop`. */
   async start(): Promise<void> {
-    await this.untilAnswered(async () => {
+    await this.blocking.ready()
+    const made = this.untilAnswered(async () => {
       await this.create()
       await this.renew()
     })
-    this.loop = this.read()
+    this.loop = made.then(() => this.read())
+    await made
   }
 
   /** Resolves when nothing is read any more. */

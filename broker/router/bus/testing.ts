@@ -64,6 +64,7 @@ export class FakeRedis implements RedisPort {
     }
     return {
       connected: true,
+      ready: () => Promise.resolve(),
       command: (name, ...args) => guarded(name, args, () => this.run(name, args)),
       script: (source, key, ...args) => guarded('script', args, () => this.script(source, key, args)),
       onReady: (listener) => void this.readyListeners.add(listener),

@@ -103,6 +103,20 @@ describeWith('Redis', ['redis-server'], () => {
       expect(a.membership.others.size).toBe(0)
     })
 
+    it('a node that is about to stop takes over from nobody, and another one does when it has left', async () => {
+      const a = await join('a')
+      const b = await join('b')
+      await eventually(() => a.lines.includes('+b1'))
+      a.membership.retire()
+      await b.membership.stop()
+      await eventually(() => a.lines.includes('-b1'))
+      await pass(LEASE_MS)
+      const c = await join('c')
+      await a.membership.stop()
+      await eventually(() => c.lines.includes('adopted b1') && c.lines.includes('adopted a1'))
+      expect(a.lines).not.toContain('adopted b1')
+    })
+
     it('a node that is silent for the time of its lease is taken over from by one of the others', async () => {
       const [a, b, c] = await together()
       c.port.hold()

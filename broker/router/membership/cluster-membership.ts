@@ -48,6 +48,7 @@ export class ClusterMembership implements Membership, Service {
   private rejoining: Promise<void> | undefined
   private expelledAgain = false
   private endPause: (() => void) | undefined
+  private retiring = false
   private stopping: Promise<void> | undefined
 
   constructor(private readonly parts: MembershipParts) {
@@ -76,6 +77,14 @@ export class ClusterMembership implements Membership, Service {
     await this.join()
     this.news = new News(redis, this.leases.newsKey, clock, () => this.beatNow())
     this.news.start()
+  }
+
+  /**
+   * This node begins to stop: it takes over from nobody any more. What it is in the middle of is done again by another
+   * node once this one has left, since its own watchers are going.
+   */
+  retire(): void {
+    this.retiring = true
   }
 
   /** Leaves: the others hear of it at once. */
@@ -203,6 +212,7 @@ export class ClusterMembership implements Membership, Service {
   }
 
   private takeOver(nodes: readonly string[]): void {
+    if (this.retiring) return
     for (const gone of nodes)
       if (!this.adopting.has(gone))
         this.adopting.set(
@@ -219,9 +229,9 @@ export class ClusterMembership implements Membership, Service {
       const adopted = await store.adopt(gone)
       events.adopted(gone, adopted.sessions.length, adopted.wills.length)
       for (const watcher of this.watchers) await watcher.adopted?.(adopted, gone)
-      await this.leases.adopted(self, gone)
+      if (!this.retiring) await this.leases.adopted(self, gone)
     } catch (error) {
-      if (this.phase === 'member') events.adoptionFailed(gone, error as Error)
+      if (this.phase === 'member' && !this.retiring) events.adoptionFailed(gone, error as Error)
     }
   }
 

@@ -56,6 +56,7 @@ export class HeldPort implements RedisPort {
       get connected() {
         return commands.connected
       },
+      ready: () => commands.ready(),
       command: (command, ...args) => commands.command(command, ...args),
       script,
       onReady: (listener) => commands.onReady(listener),

@@ -23,6 +23,10 @@ class Commands implements RedisCommands {
     return this.client.status === 'ready'
   }
 
+  ready(): Promise<void> {
+    return this.connections.ready(this.client)
+  }
+
   async command(name: string, ...args: readonly RedisArgument[]): Promise<RedisReply> {
     return (await this.client.callBuffer(name, ...args)) as RedisReply
   }
