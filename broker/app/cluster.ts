@@ -64,7 +64,14 @@ export function createCluster(settings: ClusterSettings): Cluster {
     // There is a stream to write to when the others hear of this node.
     entry: [
       bus,
-      step('membership', { start: () => membership.start(), readiness: () => membership.readiness() }),
+      step('membership', {
+        start: () => membership.start(),
+        stop: () => {
+          membership.retire()
+          return Promise.resolve()
+        },
+        readiness: () => membership.readiness(),
+      }),
     ],
     introduction: step('introduction', { start: () => bus.introduced() }),
   }
