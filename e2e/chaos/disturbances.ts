@@ -2,7 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { RedisServer } from '../../broker/store/redis/testing.js'
 import type { RedisTimes, WatchedNode } from './watched-node.js'
 
-export type Disturbance = 'kill' | 'pause' | 'drain' | 'redis killed' | 'connections cut'
+export type Disturbance = 'kill' | 'pause' | 'drain' | 'redis killed' | 'redis paused' | 'connections cut'
+
+/** Longest wait for the moment to kill, milliseconds: perhaps nothing is acknowledged just now. */
+const MOMENT_MS = 500
 
 /** How often each comes, of 100. */
 const SHARES: readonly (readonly [Disturbance, number])[] = [
@@ -10,7 +13,8 @@ const SHARES: readonly (readonly [Disturbance, number])[] = [
   ['pause', 20],
   ['drain', 12],
   ['redis killed', 13],
-  ['connections cut', 25],
+  ['redis paused', 5],
+  ['connections cut', 20],
 ]
 
 /** Redis, which is killed and started again with what it has on disk. */
@@ -31,6 +35,14 @@ export class WatchedRedis implements RedisTimes {
   async kill(awayMs: number): Promise<void> {
     this.back = this.restart(awayMs)
     await this.back
+  }
+
+  /** SIGSTOP, and SIGCONT behind that time: sockets stay, and nothing is answered. */
+  async pause(ms: number): Promise<void> {
+    this.server.pause()
+    await sleep(ms)
+    this.server.resume()
+    this.lastAway = performance.now()
   }
 
   /** Cuts connections of the nodes, all with one of the names that they have; returns the name. */
@@ -59,6 +71,8 @@ export interface DisturbancesOptions {
   readonly redis: WatchedRedis
   readonly keyPrefix: string
   readonly leaseMs: number
+  /** Resolves when something is acknowledged: what was said too early shows best when its node ends just then. */
+  readonly moment: () => Promise<void>
   readonly random: () => number
 }
 
@@ -74,7 +88,7 @@ export class Disturbances {
 
   /** Begins one, unless what it would disturb has not recovered yet. */
   next(): void {
-    const { nodes, redis, leaseMs, random } = this.options
+    const { nodes, redis, leaseMs, moment, random } = this.options
     const kind = this.choose()
     // Decided at once, so that the order of what happens meanwhile changes nothing.
     const [where, howLong] = [random(), random()]
@@ -82,6 +96,7 @@ export class Disturbances {
     switch (kind) {
       case 'kill': {
         this.disturb(kind, node, node.name, async () => {
+          if (howLong < 0.5) await Promise.race([moment(), sleep(MOMENT_MS)])
           await node.kill()
           await sleep(howLong * 2.5 * leaseMs)
           await node.start()
@@ -105,9 +120,13 @@ export class Disturbances {
       }
       case 'redis killed': {
         this.disturb(kind, redis, 'redis', async () => {
+          if (where < 0.5) await Promise.race([moment(), sleep(MOMENT_MS)])
           await redis.kill(howLong * 2 * leaseMs)
-          for (const each of nodes) if (!this.underWay.has(each)) await each.settled()
         })
+        return
+      }
+      case 'redis paused': {
+        this.disturb(kind, redis, 'redis', () => redis.pause(howLong * 3 * leaseMs))
         return
       }
       case 'connections cut': {

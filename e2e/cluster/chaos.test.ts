@@ -2,6 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { Disturbances, WatchedRedis } from '../chaos/disturbances.js'
 import { keysLeft } from '../chaos/keys-left.js'
+import { LastWills } from '../chaos/last-wills.js'
+import { ShareGroup } from '../chaos/share-group.js'
 import { WatchedNode } from '../chaos/watched-node.js'
 import { ClusterProcesses } from '../harness/cluster-processes.js'
 import { LEASE_SECONDS } from '../harness/cluster.js'
@@ -17,7 +19,7 @@ const SEED = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
 const RATE = 600
 
 /** Most time between two disturbances, milliseconds. */
-const CALM_MS = 2_500
+const CALM_MS = 1_500
 
 /** A node takes about 130 MiB with this load; what is kept for ever shows as more. */
 const MOST_MEMORY = 512 * 2 ** 20
@@ -56,23 +58,33 @@ describeWith('three nodes on one Redis', ['redis-server'], () => {
       const port = () =>
         (cluster.nodes[Math.floor(random() * cluster.nodes.length)] as (typeof cluster.nodes)[0]).ports.mqtt
       const load = new Load({ port, random, rate: RATE, patient: true })
+      const group = new ShareGroup({ port, random, streams: load.streams })
+      const wills = new LastWills({ port, random })
       const { keyPrefix } = cluster
+      const moment = () => load.nextAcknowledgement()
       const disturbances = new Disturbances({
         nodes,
         redis,
         keyPrefix,
+        moment,
         leaseMs: LEASE_SECONDS * 1000,
         random,
       })
       let memory = 0
       const timers: NodeJS.Timeout[] = []
-      const verdict = () => [...faults, ...load.verdict()]
+      const verdict = () => [...faults, ...load.verdict(), ...group.faults, ...wills.faults]
       const story = () => `seed ${SEED}; ${disturbances.timeline.join('; ')}`
       try {
         await load.open()
+        await group.open()
+        await wills.open()
         load.startPublishing()
         timers.push(
-          setInterval(() => load.visit(), 300),
+          setInterval(() => {
+            load.visit()
+            group.visit()
+            wills.visit()
+          }, 300),
           setInterval(() => load.anyConnected()?.takeOver(), 500),
           setInterval(() => {
             for (const node of nodes) void node.memory().then((bytes) => (memory = Math.max(memory, bytes)))
@@ -89,23 +101,30 @@ describeWith('three nodes on one Redis', ['redis-server'], () => {
         const seconds = (performance.now() - begin) / 1000
         for (const timer of timers.splice(0)) clearInterval(timer)
         await load.gather()
-        await vi.waitFor(() => expect([load.inflight, load.missing()], story()).toEqual([0, 0]), {
+        await group.gather()
+        wills.leave()
+        const missing = () => [load.inflight, load.missing(), group.missing(), ...wills.missing()]
+        await vi.waitFor(() => expect(missing(), story()).toEqual([0, 0, 0]), {
           timeout: 90_000,
           interval: 100,
         })
         for (const { client } of load.subscribers) await client.roundTrip()
+        for (const member of group.members) await member.roundTrip()
+        await wills.settled()
         expect(verdict(), story()).toEqual([])
         expect(load.acknowledged).toBe(load.sent)
         expect(memory).toBeLessThan(MOST_MEMORY)
 
         await load.end()
+        await group.end()
+        await wills.end()
         await expect.poll(() => keysLeft(cluster.redis), { timeout: 30_000 }).toEqual(keysBefore)
         expect(nodes.filter(({ gateway }) => !gateway.running)).toEqual([])
         expect(cluster.nodes.flatMap(({ output }) => output.match(DEFECT) ?? [])).toEqual([])
         const counts = [...disturbances.counts].map(([kind, count]) => `${count} ${kind}`).join(', ')
         process.stdout.write(
           `chaos: seed ${SEED}, ${Math.round(seconds)} s: ${counts}; ${load.acknowledged} messages acknowledged ` +
-            `(${Math.round(load.acknowledged / seconds)}/s), ${load.received} received, ` +
+            `(${Math.round(load.acknowledged / seconds)}/s), ${load.received} received, ${wills.count} wills, ` +
             `${load.resumptions} sessions resumed, at most ${Math.round(memory / 2 ** 20)} MiB a node, 0 lost\n`,
         )
       } catch (error) {
@@ -114,6 +133,8 @@ describeWith('three nodes on one Redis', ['redis-server'], () => {
       } finally {
         for (const timer of timers) clearInterval(timer)
         load.close()
+        group.close()
+        wills.close()
       }
     },
     300_000 + SECONDS * 1000,

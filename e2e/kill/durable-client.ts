@@ -16,6 +16,10 @@ export interface DurableClientOptions {
   readonly random: () => number
   /** The gateway may be unavailable, or send its clients elsewhere: then this one tries again. */
   readonly patient?: boolean
+  /** Asked for each connection. */
+  readonly will?: () => { readonly topic: string; readonly payload: Buffer; readonly qos: 1 | 2 }
+  /** CONNACK: the connection that was begun last stands. */
+  readonly onAccepted?: () => void
   /** Once a message for QoS 2; once a PUBLISH for QoS 1. */
   readonly onArrival?: (arrival: Arrival) => void
   /** The gateway has taken responsibility: PUBACK or PUBREC. */
@@ -168,6 +172,7 @@ export class DurableClient {
 
   private connect(): void {
     const { clientId, port, version } = this.options
+    const will = this.options.will?.()
     this.silentLooks = 0
     const socket = net.connect({ port: port(), host: '127.0.0.1', noDelay: true })
     this.socket = socket
@@ -195,6 +200,7 @@ export class DurableClient {
       clientId,
       clean: false,
       keepalive: 0,
+      ...(will !== undefined && { will: { ...will, retain: false } }),
       ...(version === 5 && { properties: { sessionExpiryInterval: 0xffff_ffff } }),
     })
   }
@@ -273,6 +279,7 @@ export class DurableClient {
     }
     this.everConnected = true
     this.established = true
+    this.options.onAccepted?.()
     for (const [id, message] of this.outgoing) {
       if (message.state === 'pubrel') {
         this.answer('pubrel', id)

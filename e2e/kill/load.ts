@@ -105,7 +105,7 @@ export class Load {
   readonly faults: string[] = []
   /** Called once, within the read that brings the next acknowledgement. */
   onNextAcknowledgement: (() => void) | undefined
-  private readonly streams = new Map<string, Stream>()
+  readonly streams = new Map<string, Stream>()
   private timer: NodeJS.Timeout | undefined
   private budget = 0
   private lastTick = 0
@@ -191,6 +191,11 @@ export class Load {
   close(): void {
     this.stopPublishing()
     for (const { client } of [...this.publishers, ...this.subscribers]) client.leave()
+  }
+
+  /** Resolves within the read that brings the next acknowledgement. */
+  nextAcknowledgement(): Promise<void> {
+    return new Promise((resolve) => (this.onNextAcknowledgement = resolve))
   }
 
   /** One of those that are connected, or undefined. */
