@@ -37,7 +37,7 @@ const message = fc
     retain: fc.boolean(),
     publisherId: maybe(text),
     receivedAt: number,
-    expiresAt: maybe(number),
+    expiresAt: time,
     properties: maybe(
       fc.record(
         {
