@@ -42,7 +42,7 @@ const SUBSCRIBERS: readonly SubscriberPlan[] = [
       { filter: 'load/+/once-a', qos: 2 },
       { filter: 'load/+/often-a', qos: 1 },
       { filter: 'load/p7/once-a', qos: 1 },
-      { filter: '#', qos: 1 },
+      { filter: 'load/#', qos: 1 },
     ],
   },
   {
