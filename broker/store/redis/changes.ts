@@ -69,12 +69,16 @@ export class Changes {
     this.subscriber = subscriber
     subscriber.on('messageBuffer', (_channel: Buffer, message: Buffer) => this.announced(message))
     await connections.ready(subscriber)
-    // From here on ioredis subscribes again by itself whenever it has lost the connection.
     try {
       await subscriber.subscribe(this.layout.channel)
     } catch (error) {
       throw refusedRight(error, connections.address, this.layout.prefix)
     }
+    subscriber.on('ready', () => {
+      subscriber.subscribe(this.layout.channel).catch(() => {
+        // The connection is gone again; what is not announced is found in the log.
+      })
+    })
     await this.caughtUp()
     this.lookLater()
   }

@@ -128,6 +128,8 @@ function commonOptions(config: RedisConfig): RedisOptions {
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
+    // ioredis hears of no failure of it: a connection that is cut once more at that moment would end the process.
+    autoResubscribe: false,
     connectTimeout: config.connectTimeoutSeconds * 1_000,
     keepAlive: 30_000,
     retryStrategy: retryDelay,

@@ -1,0 +1,74 @@
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import { describeWith } from '../../../e2e/harness/programs.js'
+import { afterEach, expect, it } from 'vitest'
+import type { SessionChange } from '../../contract/store.js'
+import { keep, subscription } from '../conformance/bench.js'
+import { openableStore, startRedis, until, type RedisServer, type StoreOnServers } from './testing.js'
+
+const releases: (() => Promise<void>)[] = []
+afterEach(async () => {
+  for (const release of releases.splice(0).reverse()) await release()
+})
+
+async function opened(server: Pick<RedisServer, 'port'>): Promise<StoreOnServers> {
+  const on = openableStore([server as RedisServer])
+  await on.store.open()
+  releases.push(async () => {
+    await on.store.close()
+    await on.end()
+  })
+  return on
+}
+
+/** In front of a Redis; cuts the connection instead of forwarding a `SUBSCRIBE`, so often. */
+async function cutting(server: RedisServer) {
+  const sockets = new Set<Socket>()
+  const proxy = {
+    port: 0,
+    cuts: 0,
+    asked: 0,
+    cutAll: () => {
+      for (const socket of sockets) socket.destroy()
+    },
+  }
+  const listening = createServer((socket) => {
+    const redis = connect(server.port, '127.0.0.1')
+    sockets.add(socket)
+    socket.on('error', () => {}).on('close', () => redis.destroy())
+    redis.on('error', () => {}).on('close', () => socket.destroy())
+    redis.pipe(socket)
+    socket.on('data', (bytes) => {
+      if (!bytes.includes('subscribe')) return void redis.write(bytes)
+      proxy.asked++
+      if (proxy.cuts-- > 0) socket.destroy()
+      else redis.write(bytes)
+    })
+  })
+  await new Promise<void>((resolve) => listening.listen(0, '127.0.0.1', resolve))
+  proxy.port = (listening.address() as AddressInfo).port
+  releases.push(async () => {
+    proxy.cutAll()
+    await new Promise((resolve) => listening.close(resolve))
+  })
+  return proxy
+}
+
+describeWith('a connection to Redis', ['redis-server'], () => {
+  it('that is cut while it is subscribing again subscribes once more, and ends nothing', async () => {
+    const server = await startRedis()
+    releases.push(() => server.stop())
+    const proxy = await cutting(server)
+    const { store } = await opened(proxy)
+    const other = await opened(server)
+    const changes: SessionChange[] = []
+    await store.follow({ changed: (change) => void changes.push(change), missed: () => {} })
+    expect(proxy.asked).toBe(1)
+    proxy.cuts = 2
+    proxy.cutAll()
+    // A rejection that nobody hears of would end the process, and fails the test.
+    await until(() => proxy.asked === 4)
+    const session = await other.store.openSession('c', keep)
+    await session.subscribe([subscription('a')])
+    await until(() => changes.length > 0)
+  })
+})
