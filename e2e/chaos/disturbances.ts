@@ -39,6 +39,7 @@ export class WatchedRedis implements RedisTimes {
 
   /** SIGSTOP, and SIGCONT behind that time: sockets stay, and nothing is answered. */
   async pause(ms: number): Promise<void> {
+    this.lastAway = Infinity
     this.server.pause()
     await sleep(ms)
     this.server.resume()
@@ -59,6 +60,7 @@ export class WatchedRedis implements RedisTimes {
   }
 
   private async restart(awayMs: number): Promise<void> {
+    this.lastAway = Infinity
     await this.server.kill()
     await sleep(awayMs)
     await this.server.start()
