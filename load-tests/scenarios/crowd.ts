@@ -5,7 +5,7 @@ import type { Arrival, CrowdPlan } from '../traffic/crowd.js'
 import { brokerUsage, known, latencyCurve, latencyMetrics, pause, perCpuSecond } from './measured.js'
 import type { RunContext, Scenario } from './scenario.js'
 
-const CONCERNS = ['transport', 'version', 'connections', 'durationMs'] as const
+const CONCERNS = ['transport', 'version', 'connections', 'sessions', 'durationMs'] as const
 
 /** A new broker has not yet come to rest when it listens. */
 const REST_MS = 2_000
