@@ -19,7 +19,7 @@ import type {
 } from '../wire/packet.js'
 import { ReasonCode, connectReturnCode } from '../wire/reason-codes.js'
 import { AuthExchange, type AuthLink } from './auth-exchange.js'
-import { isTaken } from './cluster/client-claims.js'
+import { isOutage, isTaken } from './cluster/client-claims.js'
 import { connect, type ConnectingConnection } from './connect.js'
 import type { ConnectedClient } from './connected-client.js'
 import type { SessionLayer } from './session-layer.js'
@@ -307,7 +307,7 @@ export class Connection implements ConnectionHandler, PacketHandler, ConnectingC
       },
       (error: unknown) => {
         if (this.client === undefined) {
-          if (!isTaken(error)) this.layer.onDefect(error)
+          if (!isTaken(error) && !isOutage(error)) this.layer.onDefect(error)
           this.refused(ReasonCode.ServerUnavailable, 'server_unavailable')
         } else this.failed(error)
       },

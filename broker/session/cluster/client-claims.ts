@@ -91,3 +91,8 @@ export class ClientClaims {
 export function isTaken(error: unknown): boolean {
   return error instanceof GatewayError && error.code === 'SESSION_TAKEN'
 }
+
+/** Whether a write or a read failed since the store cannot be reached now: the store has said so itself. */
+export function isOutage(error: unknown): boolean {
+  return error instanceof GatewayError && error.code === 'STORE_UNWRITABLE'
+}

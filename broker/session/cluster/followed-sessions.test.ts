@@ -1,5 +1,7 @@
 import { beforeEach, expect, it, vi } from 'vitest'
 import type { Membership } from '../../contract/cluster.js'
+import { GatewayError } from '../../contract/errors.js'
+import { ManualClock } from '../../contract/testing/manual-clock.js'
 import type { Wills } from '../wills.js'
 import { FollowedSessions } from './followed-sessions.js'
 import { connect, fakeRouter, FakeSharedStore, subscriptionOf } from './testing.js'
@@ -9,6 +11,7 @@ const endConnection = vi.fn()
 const onDefect = vi.fn()
 let store: FakeSharedStore
 let followed: FollowedSessions
+let clock: ManualClock
 let others: Set<string>
 let world: ReturnType<typeof fakeRouter>
 
@@ -17,11 +20,13 @@ beforeEach(() => {
   store = new FakeSharedStore()
   others = new Set(['b'])
   world = fakeRouter()
+  clock = new ManualClock()
   followed = new FollowedSessions(
     { store: store.asStore, membership: { self: 'a', others } as unknown as Membership },
     world.table,
     wills as unknown as Wills,
     endConnection,
+    clock,
     onDefect,
   )
 })
@@ -110,4 +115,28 @@ it('lets nobody wait for it before its start is over', async () => {
   await followed.caughtUp()
   open()
   await Promise.all([started, followed.started])
+})
+
+it('reads again until it can what could not be read while Redis was away, and applies changes from then on', async () => {
+  await followed.start()
+  store.gate = Promise.reject(new GatewayError('STORE_UNWRITABLE', 'Redis is away.'))
+  store.records = [record('c', ['x'])]
+  store.listener?.missed()
+  await clock.pass(10_000)
+  store.listener?.changed(subscribed('d', 'y'))
+  store.gate = Promise.resolve()
+  await clock.pass(1_000)
+  store.listener?.changed(subscribed('e', 'z'))
+  expect(world.known()).toEqual({ c: ['x'], d: ['y'], e: ['z'] })
+  expect(onDefect).not.toHaveBeenCalled()
+})
+
+it('stops to read what it missed when it is stopped', async () => {
+  await followed.start()
+  store.gate = Promise.reject(new GatewayError('STORE_UNWRITABLE', 'Redis is away.'))
+  store.listener?.missed()
+  await clock.pass(1_000)
+  followed.stop()
+  await clock.pass(1_000)
+  expect([clock.pendingTimers, onDefect.mock.calls]).toEqual([0, []])
 })

@@ -1,10 +1,14 @@
+import type { Clock } from '../../contract/clock.js'
 import type { SessionChange, SessionChangeListener } from '../../contract/store.js'
 import type { SessionTable } from '../session-table.js'
 import type { Wills } from '../wills.js'
+import { isOutage } from './client-claims.js'
 import type { ClusterLinks } from './cluster-links.js'
 
 /** Names of nodes that are remembered; each is about 20 bytes. */
 const MOST_GONE = 1_000
+/** Pause before sessions are read anew that could not be read, milliseconds. */
+const RETRY_MS = 1_000
 
 /**
  * The durable sessions of all nodes, as this one knows them: read at the start, followed from then on. Whoever takes a
@@ -27,6 +31,7 @@ export class FollowedSessions implements SessionChangeListener {
     private readonly wills: Wills,
     /** Ends a connection whose session another node has by now. */
     private readonly endConnection: (clientId: string) => void,
+    private readonly clock: Pick<Clock, 'schedule'>,
     private readonly onDefect: (error: unknown) => void,
   ) {}
 
@@ -56,7 +61,7 @@ export class FollowedSessions implements SessionChangeListener {
     // Behind the reading that is under way, which may have passed what was missed.
     this.waiting ??= []
     const before = this.reading ?? Promise.resolve()
-    this.reading = before.then(() => this.read()).catch(this.onDefect)
+    this.reading = before.then(() => this.readAgain()).catch(this.onDefect)
   }
 
   /**
@@ -74,6 +79,25 @@ export class FollowedSessions implements SessionChangeListener {
     this.gone.add(node)
     for (const oldest of this.gone) if (this.gone.size > MOST_GONE) this.gone.delete(oldest)
     for (const session of this.table.sessions()) if (session.openOn === node) session.openOn = undefined
+  }
+
+  /**
+   * While Redis is away for longer than a read waits, the reading begins anew: without it no change would be applied any
+   * more.
+   */
+  private async readAgain(): Promise<void> {
+    const { started } = this
+    for (;;) {
+      try {
+        await this.read()
+        return
+      } catch (error) {
+        // Stopped, and perhaps begun anew: then everything has been read by that.
+        if (this.started !== started) return
+        if (!isOutage(error)) throw error
+        await new Promise<void>((resolve) => void this.clock.schedule(RETRY_MS, resolve))
+      }
+    }
   }
 
   /**

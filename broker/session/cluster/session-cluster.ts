@@ -28,7 +28,7 @@ export class SessionCluster {
     const unlessTaken = (error: unknown): void => {
       if (!isTaken(error)) onDefect(error)
     }
-    this.followed = new FollowedSessions(links, table, wills, endConnection, onDefect)
+    this.followed = new FollowedSessions(links, table, wills, endConnection, clock, onDefect)
     this.expiry = new ExpiryWatch(links.store, clock, (clientId) => this.expire(clientId), unlessTaken)
     links.bus.listen(new Arrivals({ ...parts, followed: this.followed }))
     // From the beginning: a node takes over from others as soon as it has joined.
