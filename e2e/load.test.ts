@@ -109,3 +109,39 @@ describeWith('openclaw load against Mosquitto', ['mosquitto'], () => {
     for (const { metrics } of report.rows[0]!.runs) expect(metrics).toMatchObject({ lost: 0, duplicates: 0 })
   })
 })
+
+describeWith('openclaw load over two nodes', ['redis-server'], () => {
+  it.each([
+    ['fanout', ['--receivers', '5', '--qos', '0']],
+    ['fanin', ['--publishers', '5', '--qos', '1']],
+    ['pairs', [...SMALL, '--qos', '2', '--nodes', '3']],
+    ['pairs', [...SMALL, '--qos', '1', '--sessions', 'persistent']],
+  ])('brings every message of %s %j across, once and in order', async (scenario, args) => {
+    const { metrics } = only(await load(scenario, ...SHORT, ...withNodes(args)))
+    expect(metrics.deliveriesPerSecond).toBeGreaterThan(0)
+    expect(metrics.redisCpu).toBeGreaterThanOrEqual(0)
+    expect(metrics).toMatchObject({ lost: 0, duplicates: 0, reordered: 0, connectionsLost: 0 })
+  })
+
+  it('gives the stock stack on Redis the same work', async () => {
+    const report = await load(
+      'pairs',
+      ...SHORT,
+      ...SMALL,
+      ...withNodes(['--peer', 'stock-redis', '--qos', '1']),
+    )
+    expect(report.rows[0]!.brokers).toEqual(['gateway-redis', 'stock-redis'])
+    for (const { metrics } of report.rows[0]!.runs) expect(metrics.deliveriesPerSecond).toBeGreaterThan(0)
+  })
+
+  it('measures what a subscription takes on each node and in Redis', async () => {
+    const args = ['--connections', '10', '--filters', '5', '--sessions', 'persistent']
+    const { metrics } = only(await load('subscriptions', ...SHORT, ...withNodes(args)))
+    expect(metrics.connectFailures).toBe(0)
+    expect(metrics.bytesPerSubscriptionElsewhere).toBeTypeOf('number')
+  })
+})
+
+function withNodes(args: readonly string[]): string[] {
+  return args.includes('--nodes') ? [...args] : [...args, '--nodes', '2']
+}
