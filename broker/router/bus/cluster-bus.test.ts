@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import type { GatewayError } from '../../contract/errors.js'
+import { GatewayError } from '../../contract/errors.js'
 import { ManualClock } from '../../contract/testing/manual-clock.js'
 import { busKeys } from './bus-keys.js'
 import type { ClusterBusParts } from './cluster-bus.js'
@@ -487,6 +487,13 @@ describe('questions', () => {
     b.whenAsked = () => Promise.reject(new Error('cannot'))
     expect(await a.bus.ask('b', { kind: 'caught-up' }, 20)).toBe(false)
     expect(b.defects.splice(0).length).toBe(1)
+  })
+
+  it('are not answered while the store is away, which is no defect', async () => {
+    const { a, b } = await two()
+    b.whenAsked = () => Promise.reject(new GatewayError('STORE_UNWRITABLE', 'Redis is away.'))
+    expect(await a.bus.ask('b', { kind: 'caught-up' }, 20)).toBe(false)
+    expect(b.defects).toEqual([])
   })
 })
 

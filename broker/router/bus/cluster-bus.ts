@@ -393,7 +393,8 @@ export class ClusterBus implements NodeBus, Service, InterestTellers {
       await this.listener?.asked(from, question)
       this.peer(from)?.outgoing.answer(id)
     } catch (error) {
-      this.parts.onDefect(error)
+      // Then there is no answer.
+      if (!isStoreAway(error)) this.parts.onDefect(error)
     }
   }
 
@@ -434,6 +435,12 @@ export class ClusterBus implements NodeBus, Service, InterestTellers {
 
 function busy(): GatewayError {
   return new GatewayError('STORE_BUSY', 'Too much waits for Redis on its way to other nodes.')
+}
+
+/** Redis is away, or this node has been taken over from: told elsewhere, and no defect. */
+function isStoreAway(error: unknown): boolean {
+  if (!(error instanceof GatewayError)) return false
+  return ['STORE_UNWRITABLE', 'STORE_CLOSED', 'SESSION_TAKEN'].includes(error.code)
 }
 
 function closed(): GatewayError {
