@@ -71,6 +71,7 @@ const BETWEEN_NODES = (['fanout', 'fanin', 'pairs'] as const).flatMap((scenario)
       scenario,
       title: `${scenario}, ${count} outstanding${scenario === 'fanout' ? '' : ' each'}, QoS ${qos}`,
       asked: { qos, pace: outstanding(count) },
+      targeted: count === TARGETED_OUTSTANDING,
     })),
   ),
 )
@@ -148,7 +149,7 @@ function betweenNodes(bench: Bench, asked: Asked): Work[] {
     scenario: row.scenario,
     settings: settingsOf(row.scenario, { ...row.asked, ...asked }),
     subjects: [subject('gateway-redis', apart), subject('stock-redis', apart)],
-    targets: { 'stock-redis': ACROSS },
+    ...(row.targeted && { targets: { 'stock-redis': ACROSS } }),
   }))
   // The other node and Redis are on the bill: that nobody listens there is to cost nothing.
   const local = BETWEEN_NODES.map((row): Work => ({
@@ -156,7 +157,7 @@ function betweenNodes(bench: Bench, asked: Asked): Work[] {
     scenario: row.scenario,
     settings: settingsOf(row.scenario, { ...row.asked, ...asked }),
     subjects: [subject('gateway-redis', together), subject('gateway')],
-    targets: { gateway: LOCAL },
+    ...(row.targeted && { targets: { gateway: LOCAL } }),
   }))
   return [...across, ...local]
 }
