@@ -8,6 +8,8 @@ const LOOK_MS = 50
 
 /** A node that is killed, paused and drained, and that may never end by itself. */
 export class WatchedNode {
+  /** Starts that ended since Redis went away. */
+  failedStarts = 0
   private endingRun: OpenClaw | undefined
 
   constructor(
@@ -31,6 +33,7 @@ export class WatchedNode {
         this.onFault(`${this.name} did not start:\n${program.output}`)
         return
       }
+      this.failedStarts++
     }
   }
 
