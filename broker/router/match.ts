@@ -158,7 +158,10 @@ function ordinaryTarget(entries: readonly Entry[], message: Message): Target {
   if (owner === undefined) throw new RangeError('a target needs a subscription')
   const identifiers = identifiersOf(entries)
   if (identifiers !== NO_IDENTIFIERS)
-    return { subscriber: owner.subscriber, delivery: { ...delivery, identifiers } }
+    return {
+      subscriber: owner.subscriber,
+      delivery: { qos: delivery.qos, retain: delivery.retain, identifiers, sharedFilter: undefined },
+    }
   const targets = (owner.plainTargets ??= [])
   return (targets[PLAIN_DELIVERIES.indexOf(delivery)] ??= { subscriber: owner.subscriber, delivery })
 }
