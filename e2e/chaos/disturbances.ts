@@ -49,6 +49,8 @@ export class WatchedRedis implements RedisTimes {
   /** Cuts connections of the nodes, all with one of the names that they have; returns the name. */
   async cut(keyPrefix: string, random: () => number): Promise<string> {
     await this.present()
+    // Behind a restart the connection of this test may still be on its way back.
+    while (this.server.client.status !== 'ready') await sleep(10)
     const list = String(await this.server.client.call('client', 'list'))
     const named = [...list.matchAll(/^id=(\d+) .*?\bname=(\S+)/gm)].map(([, id, name]) => ({ id, name }))
     const ours = named.filter(({ name }) => name?.startsWith(`${keyPrefix}:`) === true)
