@@ -1,4 +1,5 @@
 import type { EngineClient } from '../contract/engine.js'
+import { GatewayError } from '../contract/errors.js'
 import type { Message, QoS } from '../contract/message.js'
 import type { PrincipalPolicy } from '../contract/policy.js'
 import type { Principal } from '../contract/principal.js'
@@ -241,7 +242,9 @@ export class ConnectedClient implements InboundLink, DeliveryLink, SessionLink, 
       this.connection.end('taken_over', ReasonCode.SessionTakenOver)
       return
     }
-    this.layer.onDefect(error)
+    // A node that is leaving, or was taken for dead, has closed what it stood on: no defect of ours.
+    const leaving = error instanceof GatewayError && error.code === 'STORE_CLOSED'
+    if (!leaving) this.layer.onDefect(error)
     this.connection.end('server_busy', ReasonCode.ServerBusy, error.message)
   }
 

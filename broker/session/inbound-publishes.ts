@@ -183,7 +183,8 @@ export class InboundPublishes {
   /** MQTT 5 is told; an earlier client only understands a closed connection, and sends again. */
   private notStored(slot: ReturnType<AckLine['open']>, error: GatewayError): void {
     this.events.messageDropped('store_failed', this.options.clientId, 1)
-    if (error.code === 'SESSION_TAKEN') {
+    // Not answered, so that the client sends it again: to whoever has its session, or to a node that is there.
+    if (error.code === 'SESSION_TAKEN' || error.code === 'STORE_CLOSED') {
       this.link.failed(error)
       return
     }
