@@ -108,7 +108,13 @@ export class ChartCard {
         legend: { show: false },
         scales: { y: { range: (_plot, min, max) => paddedRange(min, max) } },
         axes: [
-          { ...axis, space: 76, size: 22, gap: 6, values: (_plot, values) => clockTimes(values) },
+          {
+            ...axis,
+            space: 76,
+            size: 22,
+            gap: 6,
+            values: (plot, values) => whole(plot, values, clockTimes(values)),
+          },
           {
             ...axis,
             space: 34,
@@ -165,6 +171,16 @@ function clockTimes(seconds: readonly number[], exact = seconds.some((value) => 
     hourCycle: 'h23',
   })
   return seconds.map((value) => format.format(value * 1000))
+}
+
+/** Labels of the time axis, without those that the edge of the canvas would cut. */
+function whole(plot: uPlot, seconds: readonly number[], labels: readonly string[]): (string | null)[] {
+  const left = plot.bbox.left / devicePixelRatio
+  return labels.map((label, index) => {
+    const middle = left + plot.valToPos(seconds[index] ?? 0, 'x')
+    const half = (label.length * LABEL_CHARACTER) / 2
+    return middle - half >= 0 && middle + half <= plot.width ? label : null
+  })
 }
 
 /** All labels of an axis with as many decimals as the one that needs most. */
