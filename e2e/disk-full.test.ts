@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { rm } from 'node:fs/promises'
 import path from 'node:path'
 import { expect, it } from 'vitest'
+import { errorTable } from '../broker/contract/errors.js'
 import { GatewayProcess } from './harness/process.js'
 import { RawClient } from './harness/raw-client.js'
 
@@ -20,8 +21,14 @@ async function fill(publisher: RawClient, first: number): Promise<readonly numbe
   const acknowledged: number[] = []
   for (let number = first; number < first + 1_000; number++) {
     const payload = String(number).padEnd(PAYLOAD_BYTES, '.')
-    const { reasonCode = 0 } = await publisher.publishAcknowledged('disk/full', payload, { qos: 1 })
-    if (reasonCode >= 0x80) return acknowledged
+    const { reasonCode = 0, properties } = await publisher.publishAcknowledged('disk/full', payload, {
+      qos: 1,
+    })
+    if (reasonCode >= 0x80) {
+      // Where the store is concerns nobody outside.
+      expect(properties?.reasonString).toBe(errorTable.STORE_UNWRITABLE)
+      return acknowledged
+    }
     acknowledged.push(number)
   }
   throw new Error('the disk did not fill up')
@@ -84,6 +91,7 @@ it.skipIf(!allowed)(
       }
       expect(received.filter((text) => before.includes(Number(text)))).toEqual(before.map(String))
       expect(gateway.output).toContain('STORE_UNWRITABLE')
+      expect(gateway.output).not.toContain('"event":"defect"')
     } finally {
       await gateway.dispose()
     }

@@ -13,7 +13,8 @@ export const errorTable = {
   STORE_LOCKED: 'Another process has the data directory open.',
   STORE_DAMAGED: 'The store cannot be read back; it has to be repaired or restored.',
   STORE_VERSION: 'The store was written by a version of the gateway that this one cannot read.',
-  STORE_UNWRITABLE: 'The store cannot write: the disk is full, read-only or failing.',
+  STORE_UNWRITABLE:
+    'The store cannot write now: the disk is full, read-only or failing, or Redis is away or refuses.',
   REDIS_UNREACHABLE: 'No Redis answers at the configured address, or it refuses the user or password.',
   REDIS_UNSUITABLE:
     'The Redis that answers cannot serve as a store: a read-only replica, missing rights, too old, or not of the configured kind.',
@@ -54,4 +55,22 @@ export class GatewayError extends Error {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })
     this.hint = details.hint
   }
+}
+
+const storeRefusals = ['STORE_UNWRITABLE', 'STORE_BUSY', 'STORE_CLOSED', 'SESSION_TAKEN'] as const
+const storeRefusalCodes: ReadonlySet<ErrorCode> = new Set(storeRefusals)
+
+export type StoreRefusal = GatewayError & { readonly code: (typeof storeRefusals)[number] }
+
+/**
+ * Whether a call failed since the store is away, full, closed or in other hands. The store says so itself, in its
+ * events and its readiness: for whoever called it, it is no defect.
+ */
+export function isStoreRefusal(error: unknown): error is StoreRefusal {
+  return error instanceof GatewayError && storeRefusalCodes.has(error.code)
+}
+
+/** What clients may read of a failure: messages of the store name addresses and folders of this machine. */
+export function toldToClients(error: GatewayError): string {
+  return storeRefusalCodes.has(error.code) ? errorTable[error.code] : error.message
 }

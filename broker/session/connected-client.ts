@@ -1,5 +1,4 @@
 import type { EngineClient } from '../contract/engine.js'
-import { GatewayError } from '../contract/errors.js'
 import type { Message, QoS } from '../contract/message.js'
 import type { PrincipalPolicy } from '../contract/policy.js'
 import type { Principal } from '../contract/principal.js'
@@ -12,7 +11,6 @@ import type { ReceiverLimits } from '../wire/packet.js'
 import { encodePublish, encodeShared } from '../wire/publish-encoder.js'
 import { ReasonCode } from '../wire/reason-codes.js'
 import type { AckType } from './ack-line.js'
-import { isTaken } from './cluster/client-claims.js'
 import { Deliveries, type DeliveryLink } from './deliveries.js'
 import { InboundPublishes, type InboundLink } from './inbound-publishes.js'
 import type { KeepAlive } from './keep-alive.js'
@@ -48,6 +46,7 @@ export interface ConnectionControl {
   readonly outbox: Outbox
   end(cause: CloseCause, reasonCode: number, reason?: string): void
   violated(reasonCode: number, rule: string, detail: string): void
+  failed(error: unknown): void
   pauseReading(): void
   resumeReading(): void
   /** Sends a control packet; ends the connection instead when the client does not take one of that size. */
@@ -238,14 +237,7 @@ export class ConnectedClient implements InboundLink, DeliveryLink, SessionLink, 
   }
 
   failed(error: Error): void {
-    if (isTaken(error)) {
-      this.connection.end('taken_over', ReasonCode.SessionTakenOver)
-      return
-    }
-    // A node that is leaving, or was taken for dead, has closed what it stood on: no defect of ours.
-    const leaving = error instanceof GatewayError && error.code === 'STORE_CLOSED'
-    if (!leaving) this.layer.onDefect(error)
-    this.connection.end('server_busy', ReasonCode.ServerBusy, error.message)
+    this.connection.failed(error)
   }
 
   pauseReading(): void {

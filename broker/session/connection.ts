@@ -1,5 +1,6 @@
 import type { AuthenticationExchange } from '../contract/enhanced-authentication.js'
 import type { Timer } from '../contract/clock.js'
+import { isStoreRefusal, toldToClients } from '../contract/errors.js'
 import type { ConnectRefusal } from '../contract/events.js'
 import type { Message, PublishProperties, QoS } from '../contract/message.js'
 import type { Subscription } from '../contract/subscription.js'
@@ -19,7 +20,7 @@ import type {
 } from '../wire/packet.js'
 import { ReasonCode, connectReturnCode } from '../wire/reason-codes.js'
 import { AuthExchange, type AuthLink } from './auth-exchange.js'
-import { isOutage, isTaken } from './cluster/client-claims.js'
+import { isTaken } from './cluster/client-claims.js'
 import { connect, type ConnectingConnection } from './connect.js'
 import type { ConnectedClient } from './connected-client.js'
 import type { SessionLayer } from './session-layer.js'
@@ -286,6 +287,18 @@ export class Connection implements ConnectionHandler, PacketHandler, ConnectingC
     if (this.client !== undefined) await removeSubscriptions(this.client, filters, this.layer)
   }
 
+  /** What the client needs has failed, not by its doing: the store, or a defect. It may try again. */
+  failed(error: unknown): void {
+    if (isTaken(error)) {
+      this.end('taken_over', ReasonCode.SessionTakenOver)
+    } else if (isStoreRefusal(error)) {
+      this.end('server_busy', ReasonCode.ServerBusy, toldToClients(error))
+    } else {
+      this.layer.onDefect(error)
+      this.end('internal_error', ReasonCode.UnspecifiedError)
+    }
+  }
+
   // ---- exchanges that are too small for a file
 
   private connect(packet: ConnectPacket): void {
@@ -307,7 +320,7 @@ export class Connection implements ConnectionHandler, PacketHandler, ConnectingC
       },
       (error: unknown) => {
         if (this.client === undefined) {
-          if (!isTaken(error) && !isOutage(error)) this.layer.onDefect(error)
+          this.layer.onDefect(error)
           this.refused(ReasonCode.ServerUnavailable, 'server_unavailable')
         } else this.failed(error)
       },
@@ -416,16 +429,6 @@ export class Connection implements ConnectionHandler, PacketHandler, ConnectingC
   private hold(exchange: Promise<void>): void {
     this.pauseReading()
     exchange.catch((error: unknown) => this.failed(error)).finally(() => this.resumeReading())
-  }
-
-  /** An exchange has failed for a reason that is not the client's: a defect, unless the session is in other hands. */
-  private failed(error: unknown): void {
-    if (isTaken(error)) {
-      this.end('taken_over', ReasonCode.SessionTakenOver)
-      return
-    }
-    this.layer.onDefect(error)
-    this.end('internal_error', ReasonCode.UnspecifiedError)
   }
 
   private outOfTime(): void {

@@ -1,5 +1,5 @@
 import type { Engine, EngineClient, PublishOrigin } from '../contract/engine.js'
-import type { GatewayError } from '../contract/errors.js'
+import { isStoreRefusal, toldToClients, type GatewayError } from '../contract/errors.js'
 import type { SessionEvents } from '../contract/events.js'
 import { Message, type PublishProperties, type QoS } from '../contract/message.js'
 import type { StoredSession } from '../contract/store.js'
@@ -116,8 +116,7 @@ export class InboundPublishes {
     stored.forgetIncoming(packetId, (error) => {
       if (this.closed) return
       if (error === undefined) this.released(packetId)
-      else if (error.code === 'SESSION_TAKEN') this.link.failed(error)
-      else this.link.refuse(ReasonCode.ServerBusy, 'MQTT-4.3.3-11', error.message)
+      else this.link.failed(error)
     })
   }
 
@@ -191,7 +190,8 @@ export class InboundPublishes {
     // A store with as many writes waiting as it takes says: later. PUBACK and PUBREC have no other code for that.
     const quota = error.code === 'QUOTA_EXCEEDED' || error.code === 'STORE_BUSY'
     const reasonCode = quota ? ReasonCode.QuotaExceeded : ReasonCode.UnspecifiedError
-    if (this.link.version === 5) this.acks.settle(slot, reasonCode, error.message)
+    if (this.link.version === 5) this.acks.settle(slot, reasonCode, toldToClients(error))
+    else if (isStoreRefusal(error)) this.link.failed(error)
     else
       this.link.refuse(
         quota ? ReasonCode.QuotaExceeded : ReasonCode.ServerBusy,

@@ -32,7 +32,7 @@ export interface SessionDependencies {
   readonly stopWithinMs: number
   /** An unused client identifier, for clients that send none [MQTT-3.1.3-6]. */
   readonly newClientId: () => string
-  /** Something that cannot happen has happened; the gateway goes on. */
+  /** Something that cannot happen has happened; the gateway goes on. What a store refuses is none: it says so itself. */
   readonly onDefect: (error: unknown) => void
 }
 

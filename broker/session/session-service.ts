@@ -1,4 +1,5 @@
 import type { Timer } from '../contract/clock.js'
+import { isStoreRefusal } from '../contract/errors.js'
 import type { AcceptConnection } from '../contract/transport.js'
 import type { Service } from '../contract/service.js'
 import { ReasonCode } from '../wire/reason-codes.js'
@@ -24,7 +25,10 @@ export class SessionService implements Service {
   private stopping = false
 
   constructor(deps: SessionDependencies) {
-    const { store, router, engine, clock, events, limits, onDefect, links } = deps
+    const { store, router, engine, clock, events, limits, links } = deps
+    const onDefect = (error: unknown): void => {
+      if (!isStoreRefusal(error)) deps.onDefect(error)
+    }
     const bus = links?.bus
     const wheel = new TimerWheel(clock, TICK_MS, onDefect)
     const wills = new Wills(store, engine, wheel, clock, events, onDefect, links?.store)
@@ -53,8 +57,9 @@ export class SessionService implements Service {
     const cluster =
       links === undefined || claims === undefined
         ? undefined
-        : new SessionCluster(links, { ...deps, store, table, sessions, wills, claims, bus })
-    this.layer = { ...deps, wheel, wills, sessions, cluster, departure: new Departure(sessions, clock) }
+        : new SessionCluster(links, { ...deps, onDefect, store, table, sessions, wills, claims, bus })
+    const departure = new Departure(sessions, clock)
+    this.layer = { ...deps, onDefect, wheel, wills, sessions, cluster, departure }
   }
 
   /** Restores sessions, then publishes the wills that a former process left behind; listeners start after it. */

@@ -9,7 +9,7 @@ import type {
   RedisPort,
 } from '../../contract/cluster.js'
 import type { Clock } from '../../contract/clock.js'
-import { GatewayError } from '../../contract/errors.js'
+import { GatewayError, isStoreRefusal } from '../../contract/errors.js'
 import type { BusEvents } from '../../contract/events.js'
 import type { Message } from '../../contract/message.js'
 import type { Router } from '../../contract/router.js'
@@ -394,7 +394,7 @@ export class ClusterBus implements NodeBus, Service, InterestTellers {
       this.peer(from)?.outgoing.answer(id)
     } catch (error) {
       // Then there is no answer.
-      if (!isStoreAway(error)) this.parts.onDefect(error)
+      if (!isStoreRefusal(error)) this.parts.onDefect(error)
     }
   }
 
@@ -435,12 +435,6 @@ export class ClusterBus implements NodeBus, Service, InterestTellers {
 
 function busy(): GatewayError {
   return new GatewayError('STORE_BUSY', 'Too much waits for Redis on its way to other nodes.')
-}
-
-/** Redis is away, or this node has been taken over from: told elsewhere, and no defect. */
-function isStoreAway(error: unknown): boolean {
-  if (!(error instanceof GatewayError)) return false
-  return ['STORE_UNWRITABLE', 'STORE_CLOSED', 'SESSION_TAKEN'].includes(error.code)
 }
 
 function closed(): GatewayError {

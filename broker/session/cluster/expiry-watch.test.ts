@@ -1,5 +1,4 @@
 import { expect, it } from 'vitest'
-import { GatewayError } from '../../contract/errors.js'
 import { ManualClock } from '../../contract/testing/manual-clock.js'
 import { ExpiryWatch } from './expiry-watch.js'
 
@@ -39,12 +38,4 @@ it('goes on behind a failure, and stops for good', async () => {
   expect([ended, defects.length]).toEqual([['c'], 1])
   await expiry.stop()
   expect(clock.pendingTimers).toBe(0)
-})
-
-it('takes it for no defect that the node has been taken over from', async () => {
-  const taken = new GatewayError('SESSION_TAKEN', 'Other nodes have taken over.')
-  const { clock, defects, expiry } = watch([() => Promise.reject(taken)])
-  expiry.start()
-  await clock.pass(1_000)
-  expect(defects).toEqual([])
 })

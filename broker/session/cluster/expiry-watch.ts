@@ -1,6 +1,5 @@
 import type { Clock, Timer } from '../../contract/clock.js'
 import type { SharedStore } from '../../contract/store.js'
-import { isTaken } from './client-claims.js'
 
 /** Between two looks for sessions whose time has come, milliseconds. */
 const LOOK_MS = 1_000
@@ -39,10 +38,7 @@ export class ExpiryWatch {
     if (this.stopped) return
     this.timer = this.clock.schedule(LOOK_MS, () => {
       this.looking = this.look()
-        .catch((error: unknown) => {
-          // This node has been taken over from, and is told so.
-          if (!isTaken(error)) this.onDefect(error)
-        })
+        .catch(this.onDefect)
         .finally(() => this.lookLater())
     })
   }

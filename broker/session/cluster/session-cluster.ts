@@ -2,7 +2,6 @@ import type { MembershipWatcher } from '../../contract/cluster.js'
 import type { Adopted } from '../../contract/store.js'
 import { ReasonCode } from '../../wire/reason-codes.js'
 import { Arrivals, type ArrivalsParts } from './arrivals.js'
-import { isTaken } from './client-claims.js'
 import type { ClusterLinks } from './cluster-links.js'
 import { ExpiryWatch } from './expiry-watch.js'
 import { FollowedSessions } from './followed-sessions.js'
@@ -24,12 +23,8 @@ export class SessionCluster {
     const endConnection = (clientId: string): void => {
       table.clientOf(clientId)?.connection.end('taken_over', ReasonCode.SessionTakenOver)
     }
-    // A session that has been opened again, or a node that has been taken over from: others see to it.
-    const unlessTaken = (error: unknown): void => {
-      if (!isTaken(error)) onDefect(error)
-    }
     this.followed = new FollowedSessions(links, table, wills, endConnection, clock, onDefect)
-    this.expiry = new ExpiryWatch(links.store, clock, (clientId) => this.expire(clientId), unlessTaken)
+    this.expiry = new ExpiryWatch(links.store, clock, (clientId) => this.expire(clientId), onDefect)
     links.bus.listen(new Arrivals({ ...parts, followed: this.followed }))
     // From the beginning: a node takes over from others as soon as it has joined.
     this.unwatch = links.membership.watch(this.watcher)
