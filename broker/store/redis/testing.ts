@@ -1,12 +1,13 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { connect, createServer, type AddressInfo } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Redis } from 'ioredis'
 import type { RedisConfig } from '../../../config/schema.js'
 import { systemClock, type Clock } from '../../contract/clock.js'
 import type { StoreLimits } from '../../contract/store.js'
+import { freePort } from '../../contract/testing/free-port.js'
 import { RecordedEvents, roomy } from '../conformance/bench.js'
 import type { Nodes } from './adoption.js'
 import { RedisConnections } from './connection.js'
@@ -15,6 +16,9 @@ import { RedisStore } from './redis-store.js'
 /** redis-server, as Debian and the images install it. */
 const PROGRAM = 'redis-server'
 const SLOTS = 16_384
+
+/** A node of a Cluster listens for the others so far above its port. */
+const CLUSTER_BUS = 10_000
 
 export interface RedisServer {
   readonly port: number
@@ -45,7 +49,7 @@ export async function startRedis(args: readonly string[] = []): Promise<RedisSer
   let child: ChildProcess | undefined
   let port = 0
   const start = async (): Promise<void> => {
-    if (port === 0) port = await freePort()
+    if (port === 0) port = await freePort(CLUSTER_BUS)
     child = spawn(PROGRAM, [...common, '--port', String(port), '--loglevel', 'warning', ...args], {
       stdio: 'ignore',
     })
@@ -198,17 +202,6 @@ export function openableStore(
       connections.close()
       return Promise.resolve()
     },
-  }
-}
-
-async function freePort(): Promise<number> {
-  // The bus of a Cluster node listens 10,000 above its port.
-  for (;;) {
-    const server = createServer()
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    const { port } = server.address() as AddressInfo
-    await new Promise((resolve) => server.close(resolve))
-    if (port < 55_535) return port
   }
 }
 
