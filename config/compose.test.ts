@@ -136,13 +136,13 @@ describe('Prometheus', () => {
     for (const file of prometheus.rule_files) expect(mounted).toContain(`/etc/prometheus/${file}`)
   })
 
-  it('is understood by promtool, where there is one', () => {
-    const { error, status, stdout, stderr } = spawnSync(
+  it.skipIf(spawnSync('promtool', ['--version']).error !== undefined)('is understood by promtool', () => {
+    const { status, stdout, stderr } = spawnSync(
       'promtool',
       ['check', 'config', 'config/compose/prometheus.yml'],
       { encoding: 'utf8' },
     )
-    if (error === undefined) expect(status, stdout + stderr).toBe(0)
+    expect(status, stdout + stderr).toBe(0)
   })
 
   it('alerts by metrics that there are', () => {
