@@ -104,13 +104,14 @@ export class HttpFront {
       visit.responding--
       if (visit.responding > 0 || this.waiting.get(socket) !== visit) return
       visit.deadline.cancel()
-      visit.deadline = this.deadline(socket, headTimeoutMs)
+      visit.deadline = this.deadline(socket, headTimeoutMs, socket.bytesRead)
     })
   }
 
-  private deadline(socket: Socket, delayMs: number): Timer {
+  /** Closes a socket that is late; one that still has read only `answered` bytes then was kept alive for nothing, and is not. */
+  private deadline(socket: Socket, delayMs: number, answered?: number): Timer {
     return this.options.clock.schedule(delayMs, () => {
-      this.count(socket, 'handshake_timeout')
+      if (socket.bytesRead !== answered) this.count(socket, 'handshake_timeout')
       socket.destroy()
     })
   }

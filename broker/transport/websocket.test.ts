@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import type { RequestListener } from 'node:http'
 import { inspect } from 'node:util'
 import { afterEach, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
@@ -159,6 +160,24 @@ describe('time before the upgrade', () => {
     clock.advance(1_000)
     await ended
     expect(events.refused).toEqual(['handshake_timeout'])
+  })
+
+  it('ends without a refusal when nothing more is asked for', async () => {
+    const clock = new ManualClock()
+    let answered: Promise<unknown> | undefined
+    const handleRequest: RequestListener = (_request, response) => {
+      answered = once(response, 'close')
+      response.end('here')
+    }
+    const { port, events } = await openListener({ type: 'ws' }, { clock, timeouts, handleRequest })
+    const socket = await openSocket(port)
+    socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+    await once(socket, 'data')
+    await answered
+    const ended = readToEnd(socket)
+    clock.advance(10_000)
+    await ended
+    expect(events.refused).toEqual([])
   })
 
   it('is no longer counted for a WebSocket', async () => {
