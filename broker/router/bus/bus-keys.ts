@@ -23,6 +23,8 @@ export function busKeys(prefix: string, node: string): BusKeys {
  * what sees to it that nothing is left when nobody is there to remove it. Longer than any lease.
  */
 export const KEPT_SECONDS = 600
+/** The same for a node that nobody has heard of: no other one removes what it leaves. Longer than two renewals are apart. */
+export const KEPT_UNKNOWN_SECONDS = 60
 
 export async function removeKeys(redis: RedisCommands, keys: BusKeys): Promise<void> {
   await redis.command('del', keys.stream, keys.interest)

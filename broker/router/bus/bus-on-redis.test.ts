@@ -8,9 +8,10 @@ import {
   redisConfig,
   startCluster,
   startRedis,
+  until,
   type RedisServer,
 } from '../../store/redis/testing.js'
-import { FakeCluster, Inbox, message, TestNode, until } from './testing.js'
+import { FakeCluster, Inbox, message, TestNode } from './testing.js'
 
 const kinds = [
   { name: 'a single Redis', start: async () => [await startRedis()] },
@@ -39,7 +40,7 @@ describe.each(kinds)('the bus on $name', ({ start }) => {
     await Promise.all(servers.map((server) => server.stop()))
   })
 
-  const join = async (name: string): Promise<TestNode> => {
+  const begin = async (name: string): Promise<TestNode> => {
     const [first] = servers
     const config = servers.length > 1 ? clusterConfig(servers) : redisConfig(first?.port ?? 0)
     const made = new RedisConnections(config, { redisLost: () => {}, redisBack: () => {} })
@@ -47,8 +48,21 @@ describe.each(kinds)('the bus on $name', ({ start }) => {
     const node = new TestNode(cluster.join(name), createRedisPort(made, config.keyPrefix))
     nodes.push(node)
     await node.bus.start()
+    return node
+  }
+
+  const join = async (name: string): Promise<TestNode> => {
+    const node = await begin(name)
     await node.bus.introduced()
     return node
+  }
+
+  /** How long each key still lives when nobody renews it, seconds. */
+  const lifetimes = async (): Promise<number[]> => {
+    const each = servers.map(async ({ client }) =>
+      Promise.all((await client.keys('*')).map((key) => client.ttl(key))),
+    )
+    return (await Promise.all(each)).flat()
   }
 
   it('brings a message to the node that wants it, and leaves no key behind', async () => {
@@ -68,6 +82,15 @@ describe.each(kinds)('the bus on $name', ({ start }) => {
       await bus.stop()
     }
     expect(await keysOf(servers)).toEqual([])
+  })
+
+  it('leaves nothing for longer than a minute of a node that ends before others know of it', async () => {
+    await begin('a')
+    await until(async () => (await lifetimes()).length === 2)
+    for (const seconds of await lifetimes()) {
+      expect(seconds).toBeGreaterThan(30)
+      expect(seconds).toBeLessThanOrEqual(60)
+    }
   })
 
   it('tells a node that comes later what is wanted', async () => {

@@ -20,16 +20,16 @@ redis.call('expire', KEYS[1], ARGV[1])
 return id`
 
 /**
- * KEYS[1]: interest, ARGV: stream, seconds, whether to begin anew, version ('': there is more to come), then filters
- * and members. Without its stream the node is not there any more, and must leave nothing behind.
+ * KEYS[1]: interest, ARGV: stream, whether to begin anew, version ('': there is more to come), then filters and members.
+ * Lives as long as the stream: without that the node is not there any more, and must leave nothing behind.
  */
 export const WRITE_INTEREST = `
 if redis.call('exists', ARGV[1]) == 0 then return 0 end
-if ARGV[3] == '1' then redis.call('del', KEYS[1]) end
-for i = 5, #ARGV, 2 do
+if ARGV[2] == '1' then redis.call('del', KEYS[1]) end
+for i = 4, #ARGV, 2 do
   if ARGV[i + 1] == '0' then redis.call('hdel', KEYS[1], 'f' .. ARGV[i])
   else redis.call('hset', KEYS[1], 'f' .. ARGV[i], ARGV[i + 1]) end
 end
-if ARGV[4] ~= '' then redis.call('hset', KEYS[1], 'version', ARGV[4]) end
-redis.call('expire', KEYS[1], ARGV[2])
+if ARGV[3] ~= '' then redis.call('hset', KEYS[1], 'version', ARGV[3]) end
+redis.call('pexpire', KEYS[1], redis.call('pttl', ARGV[1]))
 return 1`

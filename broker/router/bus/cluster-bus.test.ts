@@ -225,6 +225,15 @@ describe('damaged entries', () => {
 })
 
 describe('nodes that come and go', () => {
+  it('lets a stream outlive its node by a minute until others know of that, and longer from then on', async () => {
+    const node = new TestNode(cluster.join('a'), redis)
+    nodes.push(node)
+    await node.bus.start()
+    expect(redis.lifetimes.get(streamOf('a'))).toBe(60)
+    await node.bus.introduced()
+    await until(() => redis.lifetimes.get(streamOf('a')) === 600)
+  })
+
   it('lets go of what is for a node that has left', async () => {
     const { a } = await two()
     redis.fate = (name) => (name === 'xadd' ? 'lost' : 'answered')

@@ -15,7 +15,7 @@ import type { Message } from '../../contract/message.js'
 import type { Router } from '../../contract/router.js'
 import type { Service } from '../../contract/service.js'
 import type { WriteDone } from '../../contract/store.js'
-import { busKeys, removeKeys } from './bus-keys.js'
+import { busKeys, KEPT_SECONDS, KEPT_UNKNOWN_SECONDS, removeKeys } from './bus-keys.js'
 import { Entry, type EntryItems } from './entry.js'
 import { InterestCopy } from './interest-copy.js'
 import type { InterestTellers, Settling, LocalInterest } from './local-interest.js'
@@ -85,6 +85,8 @@ export class ClusterBus implements NodeBus, Service, InterestTellers {
   private listener: NodeListener | undefined
   private commands: RedisCommands | undefined
   private presence: Presence | undefined
+  /** The membership has this node, and once it has left others remove what it leaves here. */
+  private isKnown = false
   /** Former names of this node whose keys are still there. */
   private readonly ended = new Set<string>()
   private unwatch: (() => void) | undefined
@@ -152,6 +154,7 @@ export class ClusterBus implements NodeBus, Service, InterestTellers {
    * what is published here from then on gets everywhere. To be called once this node has joined.
    */
   async introduced(): Promise<void> {
+    this.isKnown = true
     await Promise.all(
       [...this.parts.membership.others].map(async (node) => {
         await this.ask(node, { kind: 'caught-up' }, SETTLE_MS)
@@ -223,6 +226,7 @@ export class ClusterBus implements NodeBus, Service, InterestTellers {
       redis,
       commands,
       keys,
+      keptSeconds: () => (this.isKnown ? KEPT_SECONDS : KEPT_UNKNOWN_SECONDS),
       clock,
       health,
       defer,

@@ -1,6 +1,6 @@
 import type { RedisCommands, RedisReply } from '../../contract/cluster.js'
 import type { Clock, Timer } from '../../contract/clock.js'
-import { KEPT_SECONDS, type BusKeys } from './bus-keys.js'
+import type { BusKeys } from './bus-keys.js'
 import { WRITE_INTEREST } from './bus-scripts.js'
 import type { WriteHealth } from './write-health.js'
 
@@ -69,7 +69,7 @@ export class InterestCopy {
     for (let from = 0; from === 0 || from < wanted.length; from += FILTERS_PER_WRITE) {
       const chunk = wanted.slice(from, from + FILTERS_PER_WRITE)
       const last = from + FILTERS_PER_WRITE >= wanted.length
-      const head = [keys.stream, KEPT_SECONDS, anew && from === 0 ? 1 : 0, last ? version : '']
+      const head = [keys.stream, anew && from === 0 ? 1 : 0, last ? version : '']
       const written: RedisReply = await redis.script(WRITE_INTEREST, keys.interest, ...head, ...chunk.flat())
       if (written === 0) return false
     }

@@ -1,6 +1,6 @@
 import type { RedisCommands, RedisPort, RedisReply } from '../../contract/cluster.js'
 import type { Clock } from '../../contract/clock.js'
-import { KEPT_SECONDS, type BusKeys } from './bus-keys.js'
+import type { BusKeys } from './bus-keys.js'
 import { CREATE_STREAM, RENEW_STREAM } from './bus-scripts.js'
 import type { WriteHealth } from './write-health.js'
 
@@ -9,6 +9,8 @@ export interface StreamReaderParts {
   /** For what does not block. */
   readonly commands: RedisCommands
   readonly keys: BusKeys
+  /** How long they outlive the last renewal, seconds. */
+  readonly keptSeconds: () => number
   readonly clock: Clock
   readonly health: WriteHealth
   /** Runs a task behind what waits in this turn of the event loop. */
@@ -156,8 +158,8 @@ export class StreamReader {
 
   /** Lets the stream live on, and looks whether it is still the one that was read. */
   private async renew(): Promise<void> {
-    const { commands, keys, onLost, health, clock } = this.parts
-    const reply = await commands.script(RENEW_STREAM, keys.stream, keys.interest, KEPT_SECONDS)
+    const { commands, keys, keptSeconds, onLost, health, clock } = this.parts
+    const reply = await commands.script(RENEW_STREAM, keys.stream, keys.interest, keptSeconds())
     this.renewedAt = clock.monotonic()
     health.succeeded()
     if (reply === null) {
@@ -175,7 +177,8 @@ export class StreamReader {
   }
 
   private async create(): Promise<void> {
-    const id = await this.parts.commands.script(CREATE_STREAM, this.parts.keys.stream, KEPT_SECONDS)
+    const { commands, keys, keptSeconds } = this.parts
+    const id = await commands.script(CREATE_STREAM, keys.stream, keptSeconds())
     this.position = String(id)
   }
 

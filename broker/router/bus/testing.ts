@@ -32,6 +32,8 @@ export class FakeRedis implements RedisPort {
   readonly keyPrefix = 'test'
   readonly streams = new Map<string, Stream>()
   readonly hashes = new Map<string, Map<string, string>>()
+  /** How long a stream lives on when nobody renews it, seconds. */
+  readonly lifetimes = new Map<string, number>()
   /** Asked of every command; may be replaced by a test. */
   fate: (name: string, args: readonly RedisArgument[]) => Fate = () => 'answered'
   process = 'a'
@@ -147,23 +149,25 @@ export class FakeRedis implements RedisPort {
   private script(source: string, key: string, args: readonly RedisArgument[]): RedisReply {
     if (source === CREATE_STREAM) {
       this.streams.set(key, { entries: [], last: 1 })
+      this.lifetimes.set(key, Number(args[0]))
       return Buffer.from('1-0')
     }
     if (source === RENEW_STREAM) {
       const stream = this.streams.get(key)
+      this.lifetimes.set(key, Number(args[1]))
       return stream === undefined ? null : [Buffer.from(`${stream.last}-0`), Buffer.from(this.process)]
     }
     if (source !== WRITE_INTEREST) throw new Error('the fake knows no such script')
     if (!this.streams.has(String(args[0]))) return 0
-    if (args[2] === 1) this.hashes.delete(key)
+    if (args[1] === 1) this.hashes.delete(key)
     const hash = this.hashes.get(key) ?? new Map<string, string>()
     this.hashes.set(key, hash)
-    for (let i = 4; i < args.length; i += 2) {
+    for (let i = 3; i < args.length; i += 2) {
       const field = `f${String(args[i])}`
       if (args[i + 1] === 0) hash.delete(field)
       else hash.set(field, String(args[i + 1]))
     }
-    if (args[3] !== '') hash.set('version', String(args[3]))
+    if (args[2] !== '') hash.set('version', String(args[2]))
     return 1
   }
 
