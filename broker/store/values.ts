@@ -1,4 +1,5 @@
-import { Message, type PublishProperties, type QoS } from '../contract/message.js'
+import { qosOf, readMessage, writeMessage } from '../contract/message-bytes.js'
+import type { Message } from '../contract/message.js'
 import type { StoredWill } from '../contract/store.js'
 import type { Delivery, Subscription } from '../contract/subscription.js'
 import { RELEASED_DELIVERY } from './session-queue.js'
@@ -60,7 +61,7 @@ export function decodeSubscription(value: Buffer): Subscription {
   const retainHandling = (flags >> 4) & 3
   if (retainHandling === 3) throw new DamagedValue('unknown retain handling')
   const subscription = {
-    qos: qosOf(flags),
+    qos: qosOf(flags, from),
     noLocal: (flags & 4) !== 0,
     retainAsPublished: (flags & 8) !== 0,
     retainHandling: retainHandling as Subscription['retainHandling'],
@@ -185,67 +186,7 @@ function readDelivery(from: ValueReader): Delivery {
   const identifiers: number[] = []
   for (let left = from.number(); left > 0; left--) identifiers.push(from.number())
   const sharedFilter = (flags & 8) === 0 ? undefined : from.text()
-  return { qos: qosOf(flags), retain: (flags & 4) !== 0, identifiers, sharedFilter }
-}
-
-function writeMessage(to: ValueWriter, message: Message): ValueWriter {
-  const { qos, retain, publisherId, expiresAt, properties } = message
-  to.byte(qos | (Number(retain) << 2) | bit(publisherId, 3) | bit(expiresAt, 4) | bit(properties, 5))
-  to.text(message.topic).number(message.receivedAt)
-  if (publisherId !== undefined) to.text(publisherId)
-  if (expiresAt !== undefined) to.number(expiresAt)
-  if (properties !== undefined) writeProperties(to, properties)
-  return to.bytes(message.payload)
-}
-
-function readMessage(from: ValueReader): Message {
-  const flags = from.byte()
-  return new Message({
-    qos: qosOf(flags),
-    retain: (flags & 4) !== 0,
-    topic: from.text(),
-    receivedAt: from.number(),
-    publisherId: (flags & 8) === 0 ? undefined : from.text(),
-    expiresAt: (flags & 16) === 0 ? undefined : from.number(),
-    properties: (flags & 32) === 0 ? undefined : readProperties(from),
-    payload: from.bytes(),
-  })
-}
-
-function writeProperties(to: ValueWriter, properties: PublishProperties): void {
-  const { payloadFormat, contentType, responseTopic, correlationData, userProperties } = properties
-  to.byte(
-    bit(payloadFormat, 0) |
-      (payloadFormat === 1 ? 2 : 0) |
-      bit(contentType, 2) |
-      bit(responseTopic, 3) |
-      bit(correlationData, 4) |
-      bit(userProperties, 5),
-  )
-  if (contentType !== undefined) to.text(contentType)
-  if (responseTopic !== undefined) to.text(responseTopic)
-  if (correlationData !== undefined) to.bytes(correlationData)
-  if (userProperties === undefined) return
-  to.number(userProperties.length)
-  for (const [name, value] of userProperties) to.text(name).text(value)
-}
-
-function readProperties(from: ValueReader): PublishProperties {
-  const flags = from.byte()
-  return {
-    ...((flags & 1) !== 0 && { payloadFormat: (flags & 2) === 0 ? 0 : 1 }),
-    ...((flags & 4) !== 0 && { contentType: from.text() }),
-    ...((flags & 8) !== 0 && { responseTopic: from.text() }),
-    // Copies: a few bytes must not keep the whole value in memory.
-    ...((flags & 16) !== 0 && { correlationData: Buffer.from(from.bytes()) }),
-    ...((flags & 32) !== 0 && { userProperties: readUserProperties(from) }),
-  }
-}
-
-function readUserProperties(from: ValueReader): readonly (readonly [string, string])[] {
-  const pairs: (readonly [string, string])[] = []
-  for (let left = from.number(); left > 0; left--) pairs.push([from.text(), from.text()])
-  return pairs
+  return { qos: qosOf(flags, from), retain: (flags & 4) !== 0, identifiers, sharedFilter }
 }
 
 /** 0 for undefined, else the value above it. */
@@ -256,12 +197,6 @@ function optionalNumber(to: ValueWriter, value: number | undefined): ValueWriter
 function readOptionalNumber(from: ValueReader): number | undefined {
   const number = from.number()
   return number === 0 ? undefined : number - 1
-}
-
-function qosOf(flags: number): QoS {
-  const qos = flags & 3
-  if (qos === 3) throw new DamagedValue('QoS 3')
-  return qos as QoS
 }
 
 function bit(value: unknown, position: number): number {

@@ -1,8 +1,9 @@
 import type { Addressees, NodeQuestion, QueuedPlace } from '../../contract/cluster.js'
+import { qosOf } from '../../contract/message-bytes.js'
 import type { Message } from '../../contract/message.js'
 import type { Delivery } from '../../contract/subscription.js'
 import { DamagedEntry, EntryReader, type EntryWriter } from './entry-bytes.js'
-import { qosOf, readMessage } from './message-body.js'
+import { readBody } from './message-body.js'
 
 /**
  * What is in an entry: the name of its sender, its number among those of that sender for that receiver, then items
@@ -47,7 +48,6 @@ const QUEUED = 3
 const TAKEOVER = 1
 const CAUGHT_UP = 2
 
-const QOS = 0x03
 const RETAIN = 0x04
 const HAS_IDENTIFIERS = 0x08
 const HAS_SHARED_FILTER = 0x10
@@ -138,7 +138,7 @@ export class Entry {
       const kind = reader.byte()
       switch (kind) {
         case MESSAGE: {
-          const message = readMessage(reader)
+          const message = readBody(reader)
           items.message(message, readAddressees(reader))
           break
         }
@@ -188,7 +188,7 @@ function readPlace(reader: EntryReader): QueuedPlace {
 function readDelivery(reader: EntryReader): Delivery {
   const flags = reader.byte()
   return {
-    qos: qosOf(flags & QOS),
+    qos: qosOf(flags, reader),
     retain: (flags & RETAIN) !== 0,
     identifiers: (flags & HAS_IDENTIFIERS) === 0 ? NOBODY : readIdentifiers(reader),
     sharedFilter: (flags & HAS_SHARED_FILTER) === 0 ? undefined : reader.text(),
