@@ -233,6 +233,29 @@ describeWith('Redis', ['redis-server'], () => {
       expect([b, c].flatMap(({ lines }) => lines).filter((line) => /expelled|adopted/.test(line))).toEqual([])
     })
 
+    it('nobody hears that others have left when Redis has lost its data', async () => {
+      const [a, b, c] = await together()
+      await flushAll(servers)
+      await pass(LEASE_MS * 0.5, [a])
+      await pass(LEASE_MS * 2)
+      expect([a, b, c].flatMap(({ lines }) => lines)).toEqual([])
+      // But of one that has ended meanwhile.
+      await flushAll(servers)
+      c.port.hold()
+      await pass(LEASE_MS * 1.5)
+      await eventually(() => [...a.lines, ...b.lines].includes('adopted c1'))
+    })
+
+    it('nobody hears that those have left who have joined since the copy that Redis has come back with', async () => {
+      const [a, b, c] = await together()
+      for (const { client } of servers) await client.call('zrem', 'test{nodes}:leases', 'c1').catch(() => {})
+      for (const { port } of nodes) port.isCut = true
+      await pass(LEASE_MS)
+      for (const { port } of nodes) port.isCut = false
+      await pass(LEASE_MS * 0.8)
+      expect([a, b, c].flatMap(({ lines }) => lines.filter((line) => /^[-+]/.test(line)))).toEqual([])
+    })
+
     it.each([3_600_000, -3_600_000])(
       'nobody is taken for dead because the clock of Redis is set by %d ms',
       async (ms) => {

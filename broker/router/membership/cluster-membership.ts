@@ -124,7 +124,7 @@ export class ClusterMembership implements Membership, Service {
     const until = clock.monotonic() + leaseMs
     for (;;) {
       try {
-        const beat = await this.leases.beat(this.self)
+        const beat = await this.leases.beat(this.self, this.alive)
         if (beat.expelled) throw new GatewayError('INTERNAL', `The name ${this.self} is not a fresh one.`)
         this.alive = new Set(beat.others)
         this.phase = 'member'
@@ -165,7 +165,7 @@ export class ClusterMembership implements Membership, Service {
   private async beat(): Promise<number> {
     const { leaseMs, events } = this.parts
     try {
-      const beat = await this.leases.beat(this.self)
+      const beat = await this.leases.beat(this.self, this.alive)
       if (this.failing) events.leaseRenewed()
       this.failing = false
       if (this.phase !== 'member') return 0

@@ -40,9 +40,13 @@ export class Leases {
     return this.key.replace(/leases$/, 'news')
   }
 
-  /** Renews the lease of the node, or gives it its first one. Finds whose has ended. */
-  async beat(node: string): Promise<Beat> {
-    const reply = await this.run('beat', node)
+  /**
+   * Renews the lease of the node, or gives it its first one. Finds whose has ended. `known`: the other nodes as last heard;
+   * they are told to a Redis that may have forgotten some.
+   */
+  async beat(node: string, known: ReadonlySet<string>): Promise<Beat> {
+    let reply = known.size > 0 ? await this.run('beat', node) : ASKS_WHO
+    if (reply === ASKS_WHO) reply = await this.run('beat', node, JSON.stringify([...known]))
     const [others, toAdopt] = Array.isArray(reply) ? (reply as readonly RedisReply[]) : []
     if (others === undefined || toAdopt === undefined) return { expelled: true }
     return { expelled: false, others: names(others), toAdopt: names(toAdopt) }
@@ -68,9 +72,10 @@ export class Leases {
   }
 }
 
-/**
- * KEYS[1]: the leases. ARGV: the node, its lease in milliseconds, another node.
- */
+/** Answer to a beat that has to be repeated with the names of the nodes that are known. */
+const ASKS_WHO = 0
+
+/** KEYS[1]: the leases. ARGV: the node, its lease in milliseconds, another node or, of a beat, a list of them. */
 const COMMON = `
 local leases, node, lease, other = KEYS[1], ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local base = string.sub(leases, 1, -7)
@@ -87,6 +92,12 @@ local function tell(name)
   redis.call('XADD', NEWS, 'MAXLEN', '~', 64, '*', 'node', name)
   redis.call('PEXPIRE', NEWS, HOUR)
 end
+
+-- A lease for a node that nobody has ever heard of.
+local function lend(name)
+  if redis.call('ZSCORE', GONE, name) or redis.call('HEXISTS', ORPHANS, name) == 1 then return 0 end
+  return redis.call('ZADD', leases, 'NX', int(now + lease), name)
+end
 `
 
 const ACTIONS = {
@@ -94,10 +105,15 @@ const ACTIONS = {
 if redis.call('ZSCORE', GONE, node) then return false end
 
 -- Nobody could beat for a while (Redis was away, or has lost its data), or the clock of Redis was set: that says nothing
--- about the nodes. Each gets time to renew its lease.
+-- about the nodes. Each gets time to renew its lease, also one that Redis has no lease of any more.
 local last = tonumber(redis.call('GET', BEAT) or nil)
+local paused = not last or now < last or now - last > lease / 2
+if other == '' and (paused or not redis.call('ZSCORE', leases, node)) then return 0 end
 redis.call('SET', BEAT, int(now), 'PX', DAY)
-if not last or now < last or now - last > lease / 2 then
+if other ~= '' then
+  for _, name in ipairs(cjson.decode(other)) do lend(name) end
+end
+if paused then
   for _, name in ipairs(redis.call('ZRANGE', leases, 0, -1)) do redis.call('ZADD', leases, int(now + lease), name) end
 end
 
@@ -141,8 +157,7 @@ if redis.call('HGET', ORPHANS, other) == node then redis.call('HDEL', ORPHANS, o
 return 1
 `,
   suspect: `
-if redis.call('ZSCORE', GONE, other) or redis.call('HEXISTS', ORPHANS, other) == 1 then return 0 end
-return redis.call('ZADD', leases, 'NX', int(now + lease), other)
+return lend(other)
 `,
 } as const
 
