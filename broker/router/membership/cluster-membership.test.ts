@@ -197,6 +197,7 @@ describeWith('Redis', ['redis-server'], () => {
     it('a takeover that fails is tried again with the next beat', async () => {
       const a = await join('a')
       const b = await join('b')
+      await until(() => a.membership.others.has('b1'))
       let failures = 2
       a.store.adopting = () => (failures-- > 0 ? Promise.reject(new Error('away')) : Promise.resolve(NOBODY))
       await b.membership.stop()
