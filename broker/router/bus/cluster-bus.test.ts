@@ -283,6 +283,20 @@ describe('nodes that come and go', () => {
     expect(inbox.received).toEqual(['last words'])
   })
 
+  it('goes on for a node that was taken for gone and comes back under its name, though that heard nothing of it', async () => {
+    const { a, b, inbox } = await two()
+    for (const each of numbers(3)) {
+      a.publish(message('wanted/early', each))
+      await until(() => inbox.received.includes(each))
+    }
+    for (const watcher of a.membership.watchers) watcher.left?.('b')
+    for (const watcher of a.membership.watchers) watcher.joined?.('b')
+    expect(await a.bus.ask('b', { kind: 'caught-up' }, 1_000)).toBe(true)
+    await until(() => a.publish(message('wanted/late', 'late')) === 1)
+    await until(() => inbox.received.includes('late'))
+    expect([inbox.received, b.missedFrom]).toEqual([['0', '1', '2', 'late'], []])
+  })
+
   it('begins to count anew for a sender under another name', async () => {
     const { a, b, inbox } = await two()
     a.publish(message('wanted/1', 'before'))

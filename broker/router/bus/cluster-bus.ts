@@ -258,9 +258,9 @@ export class ClusterBus implements NodeBus, Service, InterestTellers {
   }
 
   private forget(node: string): void {
-    this.senders.left(node)
     this.questions.left(node)
     const peer = this.peers.get(node)
+    this.senders.left(node, peer?.outgoing.lastNumber)
     if (peer === undefined) return
     this.peers.delete(node)
     const lost = peer.outgoing.close()
@@ -319,7 +319,14 @@ export class ClusterBus implements NodeBus, Service, InterestTellers {
     }
     const newNode = (): RemoteNode => new RemoteNode(node, this, router)
     return {
-      outgoing: new Outgoing(stream, { self, bodies, line, limits, onDirty }),
+      outgoing: new Outgoing(stream, {
+        self,
+        after: this.senders.sentTo(node),
+        bodies,
+        line,
+        limits,
+        onDirty,
+      }),
       interest: new RemoteInterest({ redis, key: keys.interest, clock, health, newNode }),
     }
   }

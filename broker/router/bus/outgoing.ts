@@ -27,6 +27,8 @@ export interface BacklogLimits {
 
 export interface OutgoingParts {
   readonly self: string
+  /** The number that the first entry follows. */
+  readonly after: number
   readonly bodies: MessageBodies
   readonly line: WrittenLine
   readonly limits: BacklogLimits
@@ -47,7 +49,7 @@ const FULL_ENTRY = 65_536
 export class Outgoing {
   private readonly writer = new EntryWriter()
   private round: Round | undefined = undefined
-  private number = 0
+  private number: number
   private items = 0
   private messages = 0
   /** The message that was written last, as long as addressees may follow. */
@@ -57,7 +59,14 @@ export class Outgoing {
   constructor(
     private readonly stream: StreamWriter,
     private readonly parts: OutgoingParts,
-  ) {}
+  ) {
+    this.number = parts.after
+  }
+
+  /** The number that was given last. */
+  get lastNumber(): number {
+    return this.number
+  }
 
   /** Whether there was room. */
   forward(message: Message): boolean {
