@@ -1,5 +1,4 @@
 import type {
-  Addressees,
   Membership,
   NodeBus,
   NodeListener,
@@ -9,14 +8,14 @@ import type {
   RedisPort,
 } from '../../contract/cluster.js'
 import type { Clock } from '../../contract/clock.js'
-import { GatewayError, isStoreRefusal } from '../../contract/errors.js'
+import { GatewayError } from '../../contract/errors.js'
 import type { BusEvents } from '../../contract/events.js'
 import type { Message } from '../../contract/message.js'
 import type { Router } from '../../contract/router.js'
 import type { Service } from '../../contract/service.js'
 import type { WriteDone } from '../../contract/store.js'
 import { busKeys, KEPT_SECONDS, KEPT_UNKNOWN_SECONDS, removeKeys } from './bus-keys.js'
-import { Entry, type EntryItems } from './entry.js'
+import { Incoming, type Peer } from './incoming.js'
 import { InterestCopy } from './interest-copy.js'
 import type { InterestTellers, Settling, LocalInterest } from './local-interest.js'
 import { MessageBodies } from './message-body.js'
@@ -62,11 +61,6 @@ interface Presence {
   readonly copy: InterestCopy
 }
 
-interface Peer {
-  readonly outgoing: Outgoing
-  readonly interest: RemoteInterest
-}
-
 /**
  * The bus between nodes: each has a stream in Redis that the others write to. Start it before this node joins, so
  * that there is a stream when others hear of it; `introduced` tells when others know what is wanted here.
@@ -80,9 +74,8 @@ export class ClusterBus implements NodeBus, Service, InterestTellers {
   private readonly questions: Questions
   private readonly health: WriteHealth
   private readonly defer: (task: () => void) => void
-  private readonly incoming: EntryItems
+  private readonly incoming: Incoming
   private readonly limits: { readonly bytes: number }
-  private listener: NodeListener | undefined
   private commands: RedisCommands | undefined
   private presence: Presence | undefined
   /** The membership has this node, and once it has left others remove what it leaves here. */
@@ -96,8 +89,6 @@ export class ClusterBus implements NodeBus, Service, InterestTellers {
   /** The message handed over last in this turn, and whether it was refused. */
   private lastMessage: Message | undefined
   private lastRefused = false
-  /** Whose entry is being read. */
-  private sender = ''
 
   constructor(private readonly parts: ClusterBusParts) {
     this.line = new WrittenLine(parts.onDefect)
@@ -105,17 +96,15 @@ export class ClusterBus implements NodeBus, Service, InterestTellers {
     this.health = new WriteHealth(parts.events)
     this.defer = parts.defer ?? setImmediate
     this.limits = { bytes: parts.backlogBytes ?? BACKLOG_BYTES }
-    this.incoming = {
-      message: (message, addressees) => this.received(message, addressees),
-      interest: (change) => this.peers.get(this.sender)?.interest.told(change),
-      question: (id, question) => void this.reply(this.sender, id, question),
-      answer: (id) => this.questions.answered(this.sender, id),
-    }
+    const { events, onDefect } = parts
+    const { senders, questions, peers } = this
+    const meet = (node: string): Peer | undefined => this.peer(node)
+    this.incoming = new Incoming({ senders, questions, peers, meet, events, onDefect })
     parts.interest.connect(this)
   }
 
   listen(listener: NodeListener): void {
-    this.listener = listener
+    this.incoming.listener = listener
   }
 
   /** Resolves when this node has its stream: waits for Redis. */
@@ -230,7 +219,7 @@ export class ClusterBus implements NodeBus, Service, InterestTellers {
       clock,
       health,
       defer,
-      onEntry: (bytes) => this.arrived(bytes),
+      onEntry: (bytes) => this.incoming.arrived(bytes),
       onLost: () => this.lost(),
     })
     const presence = { self, reader, copy: new InterestCopy({ redis: commands, keys, clock, health }) }
@@ -367,70 +356,13 @@ export class ClusterBus implements NodeBus, Service, InterestTellers {
     }
   }
 
-  private arrived(bytes: Buffer): void {
-    let entry: Entry
-    try {
-      entry = new Entry(bytes)
-    } catch (error) {
-      this.damaged(error)
-      this.missed(undefined)
-      return
-    }
-    const { sender } = entry
-    const arrival = this.senders.arrived(sender, entry.number)
-    if (arrival === 'duplicate') return
-    if (arrival === 'gap') this.missed(sender)
-    this.peer(sender)
-    this.sender = sender
-    try {
-      this.parts.events.entryRead(entry.read(this.incoming), bytes.length)
-    } catch (error) {
-      this.damaged(error)
-      this.missed(sender)
-    }
-  }
-
-  private received(message: Message, addressees: Addressees): void {
-    try {
-      this.listener?.message(this.sender, message, addressees)
-    } catch (error) {
-      this.parts.onDefect(error)
-    }
-  }
-
-  private async reply(from: string, id: number, question: NodeQuestion): Promise<void> {
-    try {
-      if (question.kind === 'caught-up') await this.peers.get(from)?.interest.takingIn
-      await this.listener?.asked(from, question)
-      this.peer(from)?.outgoing.answer(id)
-    } catch (error) {
-      // Then there is no answer.
-      if (!isStoreRefusal(error)) this.parts.onDefect(error)
-    }
-  }
-
-  private damaged(error: unknown): void {
-    this.parts.events.busEntryDamaged(error instanceof Error ? error : new Error(String(error)))
-  }
-
-  private missed(node: string | undefined): void {
-    this.parts.events.busEntriesMissed(node)
-    if (node === undefined) for (const { interest } of this.peers.values()) interest.missed()
-    else this.peers.get(node)?.interest.missed()
-    try {
-      this.listener?.missed(node)
-    } catch (error) {
-      this.parts.onDefect(error)
-    }
-  }
-
   /** Redis has lost this node's stream or a part of it, and perhaps what it wants as well. */
   private lost(): void {
     const { interest } = this.parts
     this.presence?.copy.rewrite(interest.beginAnew(), interest.all())
     const { version } = interest
     for (const { outgoing } of this.peers.values()) outgoing.interest({ base: version, version, wanted: [] })
-    this.missed(undefined)
+    this.incoming.missed(undefined)
   }
 
   private async allWritten(): Promise<void> {
