@@ -213,6 +213,36 @@ describe('when connections are cut', () => {
   })
 })
 
+describe('that Redis does not take something', () => {
+  it('is told once while a part of it does, and its end once', async () => {
+    const { a, b, inbox } = await two()
+    const c = await join('c')
+    c.subscribe(inbox, 'wanted/#')
+    await c.interest.settled(true)
+    redis.fate = (name, args) => (name === 'xadd' && args[0] === streamOf('b') ? 'lost' : 'answered')
+    for (const each of numbers(5)) {
+      a.publish(message('wanted/x', each))
+      await until(() => inbox.received.includes(each))
+      await until(() => a.events.failing > 0)
+    }
+    expect([a.events.failing, a.events.recovered]).toEqual([1, 0])
+    redis.fate = () => 'answered'
+    await until(() => b.messages.length === 5)
+    expect([a.events.failing, a.events.recovered]).toEqual([1, 1])
+  })
+
+  it('is told once while this node can write, and read nothing', async () => {
+    const { a } = await two()
+    let reads = 0
+    redis.fate = (name) => (name === 'xread' && ++reads > 0 ? 'lost' : 'answered')
+    redis.cut()
+    await until(() => reads > 6)
+    expect([a.events.failing, a.events.recovered]).toEqual([1, 0])
+    redis.fate = () => 'answered'
+    await until(() => a.events.recovered > 0)
+  })
+})
+
 describe('damaged entries', () => {
   it('cost themselves', async () => {
     const { a, b, inbox } = await two()

@@ -263,8 +263,9 @@ export class ClusterBus implements NodeBus, Service, InterestTellers {
       try {
         await this.removeKeysOf(node)
         this.ended.delete(node)
+        this.health.succeeded(this.ended)
       } catch (error) {
-        this.health.failed(error)
+        this.health.failed(this.ended, error)
       }
     }
   }

@@ -43,6 +43,7 @@ export class InterestCopy {
   close(): void {
     this.closed = true
     this.pause?.cancel()
+    this.parts.health.ended(this)
   }
 
   private go(): void {
@@ -52,9 +53,12 @@ export class InterestCopy {
     this.pending = new Map()
     this.anew = false
     this.send([...pending], version, anew).then(
-      (there) => this.ended(there, pending, anew),
+      (there) => {
+        this.parts.health.succeeded(this)
+        this.ended(there, pending, anew)
+      },
       (error: unknown) => {
-        if (!this.closed) this.parts.health.failed(error)
+        if (!this.closed) this.parts.health.failed(this, error)
         this.ended(false, pending, anew)
       },
     )

@@ -68,6 +68,7 @@ export class RemoteInterest {
   close(): void {
     this.closed = true
     this.timer?.cancel()
+    this.parts.health.ended(this)
     this.wake?.()
     this.node.remove()
   }
@@ -84,7 +85,7 @@ export class RemoteInterest {
     for (;;) {
       const node = this.parts.newNode()
       const complete = await this.readInto(node).catch((error: unknown) => {
-        if (!this.hasClosed()) this.parts.health.failed(error)
+        if (!this.hasClosed()) this.parts.health.failed(this, error)
         return false
       })
       if (this.hasClosed()) {
@@ -92,6 +93,7 @@ export class RemoteInterest {
         return
       }
       if (complete) {
+        this.parts.health.succeeded(this)
         this.node.remove()
         this.node = node
         return

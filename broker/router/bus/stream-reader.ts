@@ -83,6 +83,7 @@ export class StreamReader {
     this.blocking.close()
     this.wake?.()
     await this.loop
+    this.parts.health.ended(this)
   }
 
   private connect(): RedisCommands {
@@ -98,12 +99,13 @@ export class StreamReader {
       try {
         const reply = await this.nextWrites()
         if (this.hasStopped()) return
+        this.parts.health.succeeded(this)
         for (const write of writesOf(reply)) await this.handle(write)
         this.trimWhenDue(reply === null)
         if (reply === null || this.parts.clock.monotonic() - this.renewedAt >= RENEW_MS) await this.renew()
       } catch (error) {
         if (this.hasStopped()) return
-        this.parts.health.failed(error)
+        this.parts.health.failed(this, error)
         await this.pause()
         await this.untilAnswered(() => this.renew())
       }
@@ -151,17 +153,16 @@ export class StreamReader {
       (error: unknown) => {
         this.trimming = false
         this.readBytes += bytes
-        if (!this.stopped) this.parts.health.failed(error)
+        if (!this.stopped) this.parts.health.failed(this, error)
       },
     )
   }
 
   /** Lets the stream live on, and looks whether it is still the one that was read. */
   private async renew(): Promise<void> {
-    const { commands, keys, keptSeconds, onLost, health, clock } = this.parts
+    const { commands, keys, keptSeconds, onLost, clock } = this.parts
     const reply = await commands.script(RENEW_STREAM, keys.stream, keys.interest, keptSeconds())
     this.renewedAt = clock.monotonic()
-    health.succeeded()
     if (reply === null) {
       await this.create()
       this.process = undefined
@@ -190,7 +191,7 @@ export class StreamReader {
         return
       } catch (error) {
         if (this.hasStopped()) return
-        this.parts.health.failed(error)
+        this.parts.health.failed(this, error)
         await this.pause()
       }
     }

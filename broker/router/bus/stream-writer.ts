@@ -72,6 +72,7 @@ export class StreamWriter {
   close(): number {
     this.closed = true
     this.pause?.cancel()
+    this.parts.health.ended(this)
     this.waitingBytes = 0
     let messages = 0
     for (const entry of this.entries.splice(0)) {
@@ -98,7 +99,7 @@ export class StreamWriter {
         (id) => this.answered(id !== null, count),
         (error: unknown) => {
           if (this.closed) return
-          this.parts.health.failed(error)
+          this.parts.health.failed(this, error)
           this.writeAgain()
         },
       )
@@ -111,7 +112,7 @@ export class StreamWriter {
 
   private answered(isThere: boolean, count: number): void {
     if (this.closed) return
-    this.parts.health.succeeded()
+    this.parts.health.succeeded(this)
     if (isThere) this.written(count)
     else if (this.parts.isMember()) this.withoutStream(count)
     else this.parts.onGone()
