@@ -3,7 +3,8 @@ import { GatewayError } from '../../contract/errors.js'
 import { ManualClock } from '../../contract/testing/manual-clock.js'
 import { busKeys } from './bus-keys.js'
 import type { ClusterBusParts } from './cluster-bus.js'
-import { FakeCluster, FakeRedis, Inbox, message, TestNode, until } from './testing.js'
+import { FakeRedis } from './fake-redis.js'
+import { FakeCluster, Inbox, message, TestNode, until } from './testing.js'
 
 const nodes: TestNode[] = []
 let redis = new FakeRedis()
