@@ -108,7 +108,9 @@ async function establish(
   if (refusal !== undefined) return { reasonCode: refusal, reason: 'shutting_down' }
   if (layer.cluster?.suspended === true)
     return { reasonCode: ReasonCode.ServerUnavailable, reason: 'server_unavailable' }
-  const opened = await sessions.open(clientId, packet.cleanStart, terms.expiryInterval)
+  const isGone = () => connection.isGone()
+  const opened = await sessions.open(clientId, packet.cleanStart, terms.expiryInterval, isGone)
+  if (opened === undefined) return undefined
   const client = new ConnectedClient(layer, connection, terms, opened.session, opened.stored, engineClient)
   sessions.hold(client)
   engine.attach(engineClient)

@@ -55,14 +55,30 @@ export class Sessions {
     for (const clientId of ended) await this.deps.store.discardSession(clientId)
   }
 
-  /** Opens the session for a new connection, taking it over from an older one. */
-  async open(clientId: string, cleanStart: boolean, expiryInterval: number): Promise<OpenedSession> {
+  /**
+   * Opens the session for a new connection, taking it over from an older one. Undefined: the new connection was gone
+   * before the shared store answered, and the older one has stayed.
+   */
+  async open(
+    clientId: string,
+    cleanStart: boolean,
+    expiryInterval: number,
+    isGone: () => boolean,
+  ): Promise<OpenedSession | undefined> {
     const { table, claims } = this.deps
-    const former = table.clientOf(clientId)
-    if (former !== undefined) await takeOver(former.connection)
-    return claims === undefined
-      ? this.openOwn(clientId, cleanStart, expiryInterval)
-      : claims.whileClaimed(clientId, cleanStart, () => this.openShared(clientId, cleanStart, expiryInterval))
+    const endFormer = async (): Promise<void> => {
+      const former = table.clientOf(clientId)
+      if (former !== undefined) await takeOver(former.connection)
+    }
+    if (claims === undefined) {
+      await endFormer()
+      return this.openOwn(clientId, cleanStart, expiryInterval)
+    }
+    return claims.whileClaimed(clientId, cleanStart, {
+      formerStays: () => isGone() && table.clientOf(clientId) !== undefined,
+      endFormer,
+      open: () => this.openShared(clientId, cleanStart, expiryInterval),
+    })
   }
 
   /** The session is in the hands of this connection. */

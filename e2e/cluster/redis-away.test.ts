@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { useClusterProcesses } from '../harness/cluster-processes.js'
-import { LEASE_SECONDS } from '../harness/cluster.js'
+import { keysOf, LEASE_SECONDS, useCluster } from '../harness/cluster.js'
 import { unique } from '../harness/gateway.js'
 import { describeWith } from '../harness/programs.js'
 import { RawClient } from '../harness/raw-client.js'
@@ -84,5 +84,34 @@ describeWith('a Redis that is killed and comes back with its data', ['redis-serv
       expect(await cluster.metric(i, 'openclaw_cluster_expulsions_total')).toBe(0)
       expect(await cluster.metric(i, 'openclaw_cluster_nodes')).toBe(3)
     }
+  })
+})
+
+describeWith('a Redis that does not answer', ['redis-server'], () => {
+  const cluster = useCluster({ nodes: 1, config: { limits: { connectTimeoutSeconds: 1 } } })
+
+  test('takes nobody the connection that is there for one that cannot be accepted', async () => {
+    const node = cluster.nodes[0]!
+    const [redis] = cluster.servers
+    const clientId = unique('c')
+    const topic = unique('t')
+    const client = await node.connect({ clientId, properties: lasting })
+    await client.subscribe(topic, 1)
+    redis!.pause()
+    const second = await node.open()
+    second.sendConnect({ clientId, clean: false, properties: lasting })
+    expect((await second.next('connack')).reasonCode).toBe(0x88)
+    await second.closedByPeer()
+    redis!.resume()
+    await client.publishAcknowledged(topic, 'still here', { qos: 1 })
+    expect((await client.nextPublish()).payload.toString()).toBe('still here')
+    // The claim that was under way is its own now, and goes with it.
+    const third = await node.connect({ clientId, clean: false, properties: lasting })
+    expect(third.connack.sessionPresent).toBe(true)
+    expect(await client.disconnectedByPeer()).toBe(0x8e)
+    await third.disconnect(0, { sessionExpiryInterval: 0 })
+    const claims = async () => (await keysOf(cluster.servers)).filter((key) => /:claims$|:ids:/.test(key))
+    await expect.poll(claims).toEqual([])
+    for (const each of cluster.nodes) each.log.length = 0
   })
 })

@@ -10,6 +10,15 @@ import type { ClusterLinks } from './cluster-links.js'
  */
 const PATIENCE_MS = 100
 
+/** A CONNECT, as far as its client id is claimed for it. */
+export interface ClaimedOpening<T> {
+  /** Whether the connection that is here keeps the client id: nobody is left to take its place. */
+  readonly formerStays: () => boolean
+  /** Ends the connection that is here, if there is one. */
+  readonly endFormer: () => Promise<void>
+  readonly open: () => Promise<T>
+}
+
 /**
  * Client ids with a connection here. Each is claimed in the shared store, so that of all nodes one has the connection
  * [MQTT-3.1.4-3]; the epoch of the claim says which one is the latest.
@@ -24,18 +33,24 @@ export class ClientClaims {
   ) {}
 
   /**
-   * Claims the client id, has the connection that another node has of it ended, runs `open`, and sees to the will that
-   * the other node has not seen to. Call with the lock of the client id held. Rejects with SESSION_TAKEN when yet
-   * another node claims it meanwhile.
+   * Claims the client id, has the connections ended that this node and another one have of it, runs `open`, and sees to
+   * the will that the other node has not seen to. Call with the lock of the client id held. Rejects with SESSION_TAKEN
+   * when yet another node claims it meanwhile. Undefined: the connection that was here has stayed.
    */
   async whileClaimed<T extends { readonly present: boolean }>(
     clientId: string,
     sessionEnds: boolean,
-    open: () => Promise<T>,
-  ): Promise<T> {
+    { formerStays, endFormer, open }: ClaimedOpening<T>,
+  ): Promise<T | undefined> {
+    // First: while Redis does not answer, whoever is connected here is better off than whoever cannot be.
     const claim = await this.links.store.claim(clientId)
-    this.epochs.set(clientId, claim.epoch)
+    if (claim.takenFrom === undefined && formerStays()) {
+      this.epochs.set(clientId, claim.epoch)
+      return undefined
+    }
     try {
+      // Its own claim is void, and it lets go of that one.
+      await endFormer().finally(() => this.epochs.set(clientId, claim.epoch))
       const answered = await this.askFormer(claim, sessionEnds)
       const opened = await open()
       const { willOf } = claim
