@@ -85,7 +85,12 @@ export class Partition {
     this.schedule()
   }
 
-  /** Resolves when nothing is in line or under way. */
+  /** Whether nothing is in line or under way. */
+  get isIdle(): boolean {
+    return !this.committing && this.line.length === 0 && this.insisting === 0
+  }
+
+  /** Resolves when that is so. */
   idle(): Promise<void> {
     if (this.isIdle) return Promise.resolve()
     return new Promise((resolve) => this.onIdle.push(resolve))
@@ -106,10 +111,6 @@ export class Partition {
 
   private get batchKey(): string {
     return `${this.base}n:${this.parts.node}`
-  }
-
-  private get isIdle(): boolean {
-    return !this.committing && this.line.length === 0 && this.insisting === 0
   }
 
   private schedule(): void {

@@ -295,9 +295,10 @@ export class RedisStore implements SharedStore {
     if (running === undefined) return
     const { link, partitions, vigil } = running
     vigil.stop()
-    const drained = Promise.all(partitions.map((partition) => partition.idle()))
     const timer = this.clock.schedule(PATIENCE_MS, () => link.end())
-    await drained
+    // What ends in one partition may have something follow in another.
+    while (!partitions.every(({ isIdle }) => isIdle))
+      await Promise.all(partitions.map((partition) => partition.idle()))
     timer.cancel()
     this.writes.close()
     try {

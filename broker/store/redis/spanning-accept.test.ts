@@ -38,7 +38,8 @@ describeWith('an accept that spans the masters of a Cluster', ['redis-server'], 
 
   const masterOf = (clientId: string): number => Math.floor((slotOf(clientId) * MASTERS) / 16_384)
   const everybody = Array.from({ length: 30 }, (_, i) => `client${i}`)
-  const intents = async (): Promise<string[]> => (await keysOf(servers)).filter((key) => /\}:i:/.test(key))
+  const intents = async (among = servers): Promise<string[]> =>
+    (await keysOf(among)).filter((key) => /\}:i:/.test(key))
 
   /** Node `a` begins a QoS 2 accept and gets no further than its intent: a master does not answer. */
   async function begun(publisher: string): Promise<{ accepted: Promise<unknown>; resume: () => void }> {
@@ -83,6 +84,28 @@ describeWith('an accept that spans the masters of a Cluster', ['redis-server'], 
     const { sessions } = await b.adopt(a.instance)
     expect(sessions).toEqual(['publisher'])
     await queuedOnce()
+  })
+
+  it('is finished, whole, before a store that is closed meanwhile is gone', async () => {
+    await Promise.all(everybody.map((id) => b.openSession(id, keep)))
+    const publisher = await a.openSession('publisher', keep)
+    // The intent is at one master, and the slowest share at another: it comes back to the first when that is idle.
+    const slow = servers[(masterOf('publisher') + 1) % MASTERS]!
+    const accepted = accept(a, {
+      message: message({ qos: 2, text: 'once' }),
+      recipients: to(everybody.find((id) => servers[masterOf(id)] === slow)!),
+      incoming: { session: publisher, packetId: 7 },
+    })
+    slow.pause()
+    const closed = a.close()
+    await until(async () => (await intents([servers[masterOf('publisher')]!])).length > 0)
+    slow.resume()
+    expect(await accepted).toMatchObject({ error: undefined })
+    await closed
+    const left = (await keysOf(servers)).filter(
+      (key) => /\}:[iu]:/.test(key) || key.endsWith(`:n:${a.instance}`),
+    )
+    expect(left).toEqual([])
   })
 
   it('keeps the order of the calls in every queue', async () => {
