@@ -51,7 +51,7 @@ const BACKLOG_BYTES = 33_554_432
 const SETTLE_MS = 1_000
 /** Longer than any lease: a question to a node ends when it leaves. Milliseconds. */
 const PATIENT_MS = 600_000
-/** How long a node that stops waits for what it has handed over, milliseconds. */
+/** How long a node that stops waits for what it has handed over, and then for its keys to be removed, milliseconds. */
 const FAREWELL_MS = 1_000
 
 /** A node's place in the cluster: from its stream being made until it stops or is expelled. */
@@ -125,14 +125,16 @@ export class ClusterBus implements NodeBus, Service, InterestTellers {
     await this.join()
   }
 
-  /** Writes what waits, for a second at most, and removes what this node has in Redis. */
+  /** Writes what waits and removes what this node has in Redis, for a second at most each. */
   async stop(): Promise<void> {
     this.unwatch?.()
     this.unwatch = undefined
     if (this.presence !== undefined) {
       this.endTurn()
       await this.allWritten()
+      const patience = this.parts.clock.schedule(FAREWELL_MS, () => this.commands?.close())
       await this.leave()
+      patience.cancel()
     }
     this.commands?.close()
     this.commands = undefined

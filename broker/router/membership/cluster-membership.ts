@@ -22,6 +22,8 @@ const ATTEMPTS_PER_LEASE = 10
 /** Pause between two attempts to get the first lease, and before beginning anew once more, milliseconds. */
 const JOIN_PAUSE_MS = 50
 const REJOIN_PAUSE_MS = 1_000
+/** How long a node that leaves waits for Redis, milliseconds. */
+const FAREWELL_MS = 1_000
 
 /**
  * Who lives. Each node renews its lease in Redis, and each looks whose has ended; one of those who find it takes over
@@ -270,6 +272,7 @@ export class ClusterMembership implements Membership, Service {
   private async leave(): Promise<void> {
     this.timer?.cancel()
     this.endPause?.()
+    const patience = this.parts.clock.schedule(FAREWELL_MS, () => this.redis?.close())
     await this.rejoining
     await this.beating
     const wasMember = this.phase === 'member'
@@ -282,6 +285,7 @@ export class ClusterMembership implements Membership, Service {
     } catch {
       // Redis is away: the lease ends by itself.
     }
+    patience.cancel()
     this.redis?.close()
   }
 

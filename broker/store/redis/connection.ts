@@ -10,6 +10,8 @@ export type RedisClient = Redis | Cluster
 
 /** Longest pause between two attempts to connect. */
 const RETRY_MS = 1_000
+/** How long a Redis has to hang up as well when a connection is ended; one that does not answer never does. Milliseconds. */
+const HANG_UP_MS = 100
 
 /**
  * Makes the connections to the Redis of the configuration: the one place that knows whether it is a single one, a
@@ -131,6 +133,7 @@ function commonOptions(config: RedisConfig): RedisOptions {
     // ioredis hears of no failure of it: a connection that is cut once more at that moment would end the process.
     autoResubscribe: false,
     connectTimeout: config.connectTimeoutSeconds * 1_000,
+    disconnectTimeout: HANG_UP_MS,
     keepAlive: 30_000,
     retryStrategy: retryDelay,
     // Behind a failover the connection may still lead to what is a replica now.

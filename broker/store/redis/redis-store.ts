@@ -295,11 +295,10 @@ export class RedisStore implements SharedStore {
     if (running === undefined) return
     const { link, partitions, vigil } = running
     vigil.stop()
-    const timer = this.clock.schedule(PATIENCE_MS, () => link.end())
+    const timer = this.clock.schedule(PATIENCE_MS, () => release(running, this.options.connections))
     // What ends in one partition may have something follow in another.
     while (!partitions.every(({ isIdle }) => isIdle))
       await Promise.all(partitions.map((partition) => partition.idle()))
-    timer.cancel()
     this.writes.close()
     try {
       // Of a node that was taken over from, it is the mark that refuses its writes.
@@ -307,6 +306,7 @@ export class RedisStore implements SharedStore {
     } catch {
       // They go by themselves within the hour.
     }
+    timer.cancel()
     this.abandon(running)
     this.running = undefined
   }
