@@ -7,7 +7,7 @@ const settings = { graceSeconds: 4, noticeSeconds: 5, clientsPerSecond: 10, drai
 function drainOf(parts: Partial<DrainParts> = {}) {
   const clock = new ManualClock()
   const steps: string[] = []
-  let leave = (): void => {}
+  let leave: (closed: boolean) => void = () => {}
   const drain = new Drain({
     listeners: [{ stopAccepting: () => void steps.push('listeners closed') }],
     bridges: { stop: () => Promise.resolve(void steps.push('pipelines stopped')) },
@@ -24,10 +24,11 @@ function drainOf(parts: Partial<DrainParts> = {}) {
     log: { info: () => {}, warn: (_fields, text) => void steps.push(text) },
     ...parts,
   })
-  return { drain, clock, steps, leave: () => leave() }
+  return { drain, clock, steps, leave: (closed = true) => leave(closed) }
 }
 
-const leaving = 'clients leave: {"clientsPerSecond":10,"withinMs":20000,"elsewhere":true}'
+const leaving =
+  'clients leave: {"clientsPerSecond":10,"withinMs":20000,"closedWithinMs":4000,"elsewhere":true}'
 
 describe('a drain', () => {
   it('goes one step after the other, and tells how far it is', async () => {
@@ -54,6 +55,17 @@ describe('a drain', () => {
     await done
     expect(drain.status().phase).toBe('drained')
     expect(steps.at(-1)).toContain('has taken its time')
+  })
+
+  it('says so when sessions could not be closed, since the store is away', async () => {
+    const { drain, clock, steps, leave } = drainOf()
+    const done = drain.run()
+    await clock.pass(5_000)
+    leave(false)
+    await done
+    expect(drain.status().phase).toBe('drained')
+    expect(steps.at(-1)).toContain('has taken its time')
+    expect(clock.pendingTimers).toBe(0)
   })
 
   it('goes on when the pipelines fail', async () => {

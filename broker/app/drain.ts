@@ -8,7 +8,7 @@ import type { ServiceReadiness } from './services.js'
 export interface DrainParts {
   readonly listeners: readonly { stopAccepting(): void }[]
   readonly bridges: Pick<Service, 'stop'>
-  readonly sessions: { readonly clientCount: number; drain(plan: DeparturePlan): Promise<void> }
+  readonly sessions: { readonly clientCount: number; drain(plan: DeparturePlan): Promise<boolean> }
   readonly settings: Config['shutdown']
   /** Whether other nodes take the clients, asked when they begin to leave. */
   readonly elsewhere: () => boolean
@@ -60,14 +60,20 @@ export class Drain implements Drainable {
     if (settings.noticeSeconds > 0) await this.within(settings.noticeSeconds)
     this.phase = 'leaving'
     for (const listener of listeners) listener.stopAccepting()
-    const drainMs = settings.drainSeconds * 1_000
-    const plan = { clientsPerSecond: settings.clientsPerSecond, withinMs: drainMs, elsewhere: elsewhere() }
+    const plan: DeparturePlan = {
+      clientsPerSecond: settings.clientsPerSecond,
+      withinMs: settings.drainSeconds * 1_000,
+      closedWithinMs: settings.graceSeconds * 1_000,
+      elsewhere: elsewhere(),
+    }
     const leaving = bridges
       .stop()
       .catch((error: unknown) => log.warn({ err: error }, 'the pipelines did not stop cleanly'))
       .then(() => sessions.drain(plan))
-      .catch((error: unknown) => log.warn({ err: error }, 'clients could not be asked to leave'))
-    // A store that is away must not hold up the end for ever.
+      .catch((error: unknown) => {
+        log.warn({ err: error }, 'clients could not be asked to leave')
+        return false
+      })
     const inTime = await this.within(settings.drainSeconds + 2 * settings.graceSeconds, leaving)
     this.phase = 'drained'
     const { clients, seconds } = this.status()
@@ -75,13 +81,13 @@ export class Drain implements Drainable {
     else log.warn({ clients, seconds }, 'the drain has taken its time; what is left is ended by force')
   }
 
-  /** Whether the promise, which does not reject, has resolved in so many seconds; without one: waits. */
-  private within(seconds: number, promise?: Promise<void>): Promise<boolean> {
+  /** What the promise, which does not reject, resolves to; false when that takes so many seconds. Without one: waits. */
+  private within(seconds: number, promise?: Promise<boolean>): Promise<boolean> {
     return new Promise((resolve) => {
       const timer = this.parts.clock.schedule(seconds * 1_000, () => resolve(false))
-      void promise?.then(() => {
+      void promise?.then((inTime) => {
         timer.cancel()
-        resolve(true)
+        resolve(inTime)
       })
     })
   }

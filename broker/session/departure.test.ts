@@ -23,7 +23,7 @@ function sessionsOf(count: number) {
   return { lock, codes, connect, connected, clients: () => connected.values() }
 }
 
-const plan = { clientsPerSecond: 100, withinMs: 60_000, elsewhere: false }
+const plan = { clientsPerSecond: 100, withinMs: 60_000, closedWithinMs: 4_000, elsewhere: false }
 
 describe('clients are asked to leave', () => {
   it('at the pace of the configuration', async () => {
@@ -61,6 +61,16 @@ describe('clients are asked to leave', () => {
     await clock.pass(100)
     await done
     expect(sessions.codes).toHaveLength(500)
+  })
+
+  it('and no longer waited for than they are given when the store does not close their sessions', async () => {
+    const clock = new ManualClock()
+    const sessions = sessionsOf(0)
+    sessions.connect('c', () => new Promise(() => {}))
+    const done = new Departure(sessions, clock).run(plan)
+    await clock.pass(4_000)
+    expect(await done).toBe(false)
+    expect(clock.pendingTimers).toBe(0)
   })
 
   it('also who was in the middle of CONNECT, and those whose session could not be closed', async () => {

@@ -7,6 +7,8 @@ export interface DeparturePlan {
   readonly clientsPerSecond: number
   /** Everybody has been asked by then, at a higher pace where it has to be. Milliseconds. */
   readonly withinMs: number
+  /** How long the sessions of those who were asked may take to be closed: a store that is away closes none. Milliseconds. */
+  readonly closedWithinMs: number
   /** Whether other nodes take the clients: MQTT 5 ones are told to use another server. */
   readonly elsewhere: boolean
 }
@@ -33,8 +35,8 @@ export class Departure {
     return this.reason === ReasonCode.ServerShuttingDown ? ReasonCode.ServerUnavailable : this.reason
   }
 
-  /** Resolves when no client is connected and every session has been closed. Call it once. */
-  async run({ clientsPerSecond, withinMs, elsewhere }: DeparturePlan): Promise<void> {
+  /** Resolves when no client is connected: whether every session has been closed. Call it once. */
+  async run({ clientsPerSecond, withinMs, closedWithinMs, elsewhere }: DeparturePlan): Promise<boolean> {
     this.reason = elsewhere ? ReasonCode.UseAnotherServer : ReasonCode.ServerShuttingDown
     const begun = this.clock.monotonic()
     let waiting = this.unasked()
@@ -47,10 +49,22 @@ export class Departure {
         for (const client of group) this.ask(client)
         next += group.length
       }
-      await this.sessions.lock.idle()
+      if (!(await this.idleWithin(closedWithinMs))) return false
       // Whoever was in the middle of CONNECT; after that nobody can be.
       waiting = this.unasked()
     } while (waiting.length > 0)
+    return true
+  }
+
+  /** Whether nothing was under way for any client in that time. */
+  private idleWithin(milliseconds: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const timer = this.clock.schedule(milliseconds, () => resolve(false))
+      void this.sessions.lock.idle().then(() => {
+        timer.cancel()
+        resolve(true)
+      })
+    })
   }
 
   private unasked(): SessionClient[] {

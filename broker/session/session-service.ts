@@ -73,8 +73,8 @@ export class SessionService implements Service {
     await wills.restore((clientId) => this.table.find(clientId) !== undefined)
   }
 
-  /** Takes no more clients, and asks those that there are to leave. Resolves when all have left; call it once. */
-  drain(plan: DeparturePlan): Promise<void> {
+  /** Takes no more clients, and asks those that there are to leave; see `Departure.run`. */
+  drain(plan: DeparturePlan): Promise<boolean> {
     return this.layer.departure.run(plan)
   }
 

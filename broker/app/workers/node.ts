@@ -60,7 +60,7 @@ export function buildNode(config: Config, configSource: string): Pick<Gateway, '
         return pool.clients
       },
       // Each worker has its part of the pace.
-      drain: () => pool.drain(),
+      drain: () => pool.drain().then(() => true),
     },
     settings: shutdown,
     elsewhere: () => true,
