@@ -38,6 +38,11 @@ export class ShiftedClock implements Clock {
     }
   }
 
+  /** Timers that run. */
+  get pendingTimers(): number {
+    return this.pending.size
+  }
+
   /** Runs everything that is due within the time, in the order in which it would have been. */
   skip(seconds: number): void {
     const end = this.now() + seconds * 1000
