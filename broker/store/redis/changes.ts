@@ -28,6 +28,10 @@ const LOOK_MS = 1_000
  */
 export class Changes {
   private readonly versions: number[]
+  /** The last change of each partition that was heard of, in order or not. */
+  private readonly heard: number[]
+  /** Partitions whose log is being read since a number was missing. */
+  private readonly filling = new Set<number>()
   private readonly loading = new Set<number>()
   private subscriber: RedisClient | undefined
   private listener: SessionChangeListener | undefined
@@ -45,6 +49,7 @@ export class Changes {
     private readonly events: StoreEvents,
   ) {
     this.versions = Array.from({ length: layout.partitions }, () => 0)
+    this.heard = [...this.versions]
   }
 
   /** Reads the topics of all retained messages. */
@@ -104,14 +109,34 @@ export class Changes {
   change(partition: number, version: number, packed: Buffer): void {
     const known = this.versions[partition] ?? 0
     if (version <= known || this.loading.has(partition)) return
+    this.heard[partition] = Math.max(version, this.heard[partition] ?? 0)
     if (version > known + 1) {
-      this.read(partition).catch(() => {
-        // The next look comes across it.
-      })
+      void this.fill(partition)
       return
     }
     this.versions[partition] = version
     this.apply(packed)
+  }
+
+  /**
+   * Reads the log for as long as that brings what is missing: once for all that comes out of order meanwhile. Between
+   * busy nodes that is common: the reply to a batch overtakes the announcements of what came before it.
+   */
+  private async fill(partition: number): Promise<void> {
+    if (this.filling.has(partition)) return
+    this.filling.add(partition)
+    const known = (): number => this.versions[partition] ?? 0
+    try {
+      let before: number
+      do {
+        before = known()
+        await this.read(partition)
+      } while (known() > before && known() < (this.heard[partition] ?? 0))
+    } catch {
+      // The next look comes across it.
+    } finally {
+      this.filling.delete(partition)
+    }
   }
 
   private announced(message: Buffer): void {
@@ -178,7 +203,7 @@ export class Changes {
       } while (cursor !== '0')
       this.topics.replace(read, (topic) => this.layout.partitionOf(topic) === partition)
       this.topics.setBytes(partition, bytes ?? 0)
-      this.versions[partition] = version ?? 0
+      this.versions[partition] = this.heard[partition] = version ?? 0
     } finally {
       this.loading.delete(partition)
     }
