@@ -11,18 +11,25 @@ import { RetainedTopics } from './retained-topics.js'
 const LAST = 9
 const log = Array.from({ length: LAST }, (_, i) => pack(['other', 'retained', `t/${i + 1}`, 1, false]))
 let answers: ((until: number) => void)[]
+/** Ends the reading of the topics of all retained messages, as of a version. */
+let loaded: (version: number) => void
 let topics: RetainedTopics
 let changes: Changes
 
 beforeEach(() => {
   answers = []
   const link = {
+    command: (name: string): Promise<RedisReply> => Promise.reject(new Error(name)),
     untilAnswered: (read: () => Promise<RedisReply>) => read(),
     run: (_script: unknown, _key: string, _base: string, after: number) =>
       new Promise<RedisReply>((resolve) =>
         answers.push((until) => resolve(pack([until, 0, log.slice(after, until)]))),
       ),
   }
+  const counters = new Promise<RedisReply>(
+    (resolve) => (loaded = (version) => resolve([Buffer.from(`${version}`), null])),
+  )
+  link.command = (name) => (name === 'hmget' ? counters : Promise.resolve([Buffer.from('0'), []]))
   topics = new RetainedTopics(roomy)
   const layout = new Layout('test', 1)
   const events = new RecordedEvents()
@@ -63,4 +70,20 @@ it('does not read for ever what Redis has lost', async () => {
   answers[0]?.(0)
   await turn()
   expect([topics.count, answers.length]).toEqual([0, 1])
+})
+
+it('knows everything behind a reading of all topics that is under way as well', async () => {
+  const loading = changes.load()
+  let known = false
+  const caughtUp = changes.caughtUp().then(() => (known = true))
+  change(LAST)
+  await turn()
+  expect([known, answers.length]).toEqual([false, 0])
+  loaded(7)
+  await loading
+  await turn()
+  expect([known, answers.length]).toEqual([false, 1])
+  answers[0]?.(LAST)
+  await caughtUp
+  expect(topics.count).toBe(2)
 })

@@ -32,7 +32,8 @@ export class Changes {
   private readonly heard: number[]
   /** Partitions whose log is being read since a number was missing. */
   private readonly filling = new Set<number>()
-  private readonly loading = new Set<number>()
+  /** Partitions whose topics are being read anew. */
+  private readonly loading = new Map<number, Promise<void>>()
   private subscriber: RedisClient | undefined
   private listener: SessionChangeListener | undefined
   private looking: Promise<void> | undefined
@@ -161,6 +162,8 @@ export class Changes {
   }
 
   private async read(partition: number): Promise<void> {
+    // Changes that are told meanwhile are passed over: what it leaves out is in the log behind it.
+    if (this.loading.has(partition)) await this.loading.get(partition)
     const base = this.layout.base(partition)
     const after = this.versions[partition] ?? 0
     const reply = await this.link.untilAnswered(
@@ -179,34 +182,36 @@ export class Changes {
     this.topics.setBytes(partition, bytes)
   }
 
+  private reload(partition: number): Promise<void> {
+    const underWay = this.loading.get(partition)
+    if (underWay !== undefined) return underWay
+    const loading = this.readTopics(partition).finally(() => this.loading.delete(partition))
+    this.loading.set(partition, loading)
+    return loading
+  }
+
   /** Reads the topics of a partition anew. What changes meanwhile is in the log behind the version read first. */
-  private async reload(partition: number): Promise<void> {
-    if (this.loading.has(partition)) return
-    this.loading.add(partition)
-    try {
-      const base = this.layout.base(partition)
-      const counters = await this.link.untilAnswered(
-        () => this.link.command('hmget', `${base}meta`, 'version', 'bytes'),
+  private async readTopics(partition: number): Promise<void> {
+    const base = this.layout.base(partition)
+    const counters = await this.link.untilAnswered(
+      () => this.link.command('hmget', `${base}meta`, 'version', 'bytes'),
+      PATIENCE_MS,
+    )
+    const [version, bytes] = (counters as readonly (Buffer | null)[]).map((value) => Number(value ?? 0))
+    const read = new Map<string, RetainedInfo>()
+    let cursor = '0'
+    do {
+      const page = await this.link.untilAnswered(
+        () => this.link.command('hscan', `${base}topics`, cursor, 'COUNT', PAGE),
         PATIENCE_MS,
       )
-      const [version, bytes] = (counters as readonly (Buffer | null)[]).map((value) => Number(value ?? 0))
-      const read = new Map<string, RetainedInfo>()
-      let cursor = '0'
-      do {
-        const page = await this.link.untilAnswered(
-          () => this.link.command('hscan', `${base}topics`, cursor, 'COUNT', PAGE),
-          PATIENCE_MS,
-        )
-        const [next, found] = page as [Buffer, readonly Buffer[]]
-        for (let i = 0; i + 1 < found.length; i += 2) read.set(String(found[i]), infoOf(String(found[i + 1])))
-        cursor = String(next)
-      } while (cursor !== '0')
-      this.topics.replace(read, (topic) => this.layout.partitionOf(topic) === partition)
-      this.topics.setBytes(partition, bytes ?? 0)
-      this.versions[partition] = this.heard[partition] = version ?? 0
-    } finally {
-      this.loading.delete(partition)
-    }
+      const [next, found] = page as [Buffer, readonly Buffer[]]
+      for (let i = 0; i + 1 < found.length; i += 2) read.set(String(found[i]), infoOf(String(found[i + 1])))
+      cursor = String(next)
+    } while (cursor !== '0')
+    this.topics.replace(read, (topic) => this.layout.partitionOf(topic) === partition)
+    this.topics.setBytes(partition, bytes ?? 0)
+    this.versions[partition] = this.heard[partition] = version ?? 0
   }
 
   private apply(packed: Buffer): void {
