@@ -192,6 +192,22 @@ describeWith('a node with workers', ['redis-server'], () => {
     for (const feeds of [first, then]) expect(new Set(feeds).size).toBe(feeds.length)
   })
 
+  it('takes over at once from a worker that dies, and not when its lease has ended', async () => {
+    const [node] = await startNode(2, { cluster: { leaseSeconds: 300 } })
+    const device = await RawClient.connect(node.ports.mqtt, {
+      clientId: 'device',
+      will: { topic: 'wills/device', payload: 'gone', qos: 1 },
+    })
+    toDispose.push(() => device.abort())
+    const [worker] = Object.entries(await byWorker(node, 'openclaw_clients')).find(([, n]) => n === 1) ?? []
+    const viewer = await connect(node, 'viewer')
+    expect(await byWorker(node, 'openclaw_clients')).toEqual({ 1: 1, 2: 1 })
+    await viewer.subscribe('wills/+', 1)
+    const started = events(node, 'worker_ready').find((event) => event['worker'] === Number(worker))
+    process.kill(Number(started?.['pid']), 'SIGKILL')
+    expect(await viewer.nextPayloads(1)).toEqual(['gone'])
+  })
+
   it('drains all of them at SIGTERM, also when the whole group gets it, and leaves no process behind', async () => {
     const [node] = await startNode(2)
     const clients = await connectAll(node, 6)

@@ -69,6 +69,10 @@ export interface GatewayProcess extends Gateway {
   /** Clients that are connected. */
   clients(): number
   metrics(): Promise<readonly MetricSamples[]>
+  /** Its name among the nodes that share its store, since it joined them last; undefined: it is alone. */
+  node(): string | undefined
+  /** The process of the node of that name has ended: what it had is taken over at once. */
+  nodeEnded(node: string): Promise<void>
   /** Begins what a node does once: pipelines and `$SYS`. A gateway that is no worker has begun it already. */
   lead(): Promise<void>
 }
@@ -232,6 +236,8 @@ export async function buildGateway(
     readiness,
     clients: () => sessions.clientCount,
     metrics: () => telemetry.metrics(),
+    node: () => cluster?.membership.self,
+    nodeEnded: async (node) => cluster?.membership.ended(node),
     async lead() {
       await bridges.lead()
       await sys?.lead()

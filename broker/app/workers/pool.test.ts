@@ -151,6 +151,28 @@ describe('workers', () => {
     expect(events.lines.at(-1)).toBe('1 exited: exit code 1, again in 250')
   })
 
+  it('that end are named to another one, or to the next one, which takes over from them', async () => {
+    const { process, clock, allReady } = poolOf(2)
+    const joined = (index: number, node: string) =>
+      process(index).says({ kind: 'state', services: [], clients: 0, node })
+    joined(0, 'a')
+    joined(1, 'b')
+    await allReady()
+    // It was taken for dead and has joined again.
+    joined(0, 'a2')
+    process(0).exit(null, 'SIGKILL')
+    await settled()
+    expect(process(1).told).toContainEqual({ kind: 'ended', node: 'a2' })
+    process(1).exit(null, 'SIGKILL')
+    await settled()
+    await clock.pass(250)
+    joined(2, 'c')
+    process(2).says({ kind: 'ready' })
+    await settled()
+    const told = process(2).told.filter(({ kind }) => kind === 'ended')
+    expect(told).toEqual([{ kind: 'ended', node: 'b' }])
+  })
+
   it('get the connections, whoever has the fewest', async () => {
     const { pool, process, clock, allReady } = poolOf(2)
     expect(pool.hand('mqtt', socket())).toBe(false)
@@ -195,8 +217,8 @@ describe('workers', () => {
     const { pool, process, allReady } = poolOf(2)
     await allReady()
     const away = { name: 'store', readiness: { ready: false, reason: 'Redis is away' } } as const
-    process(0).says({ kind: 'state', services: [], clients: 3 })
-    process(1).says({ kind: 'state', services: [away], clients: 4 })
+    process(0).says({ kind: 'state', services: [], clients: 3, node: 'a' })
+    process(1).says({ kind: 'state', services: [away], clients: 4, node: 'b' })
     expect(pool.clients).toBe(7)
     expect(pool.readiness().slice(1)).toEqual([{ ...away, name: 'worker 2: store' }])
     process(1).exit(1)

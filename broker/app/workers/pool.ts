@@ -41,6 +41,8 @@ interface Slot {
 export class WorkerPool {
   private readonly slots: readonly Slot[]
   private leader: Worker | undefined
+  /** Names of workers that have ended, until another one has been told. */
+  private ended: string[] = []
   private stopping = false
   private started = false
 
@@ -156,6 +158,7 @@ export class WorkerPool {
       () => {
         readyAt = clock.monotonic()
         events.workerReady(worker.number, worker.pid)
+        this.tellEnded()
         this.chooseLeader()
       },
       // The end of the worker tells.
@@ -168,11 +171,19 @@ export class WorkerPool {
       if (clock.monotonic() - readyAt >= SOUND_AFTER_MS) slot.backoff.reset()
       const delayMs = slot.backoff.next()
       events.workerExited(worker.number, how, delayMs)
+      if (worker.node !== undefined) this.ended.push(worker.node)
+      this.tellEnded()
       slot.restart = clock.schedule(delayMs, () => this.launch(slot))
       this.chooseLeader()
     })
     worker.send(greeting(slot.number))
     return worker
+  }
+
+  /** What a worker had that has ended, another one takes over at once: this process knows of the end for sure. */
+  private tellEnded(): void {
+    const member = this.running().find(({ node }) => node !== undefined)
+    if (member !== undefined) for (const node of this.ended.splice(0)) member.send({ kind: 'ended', node })
   }
 
   private chooseLeader(): void {

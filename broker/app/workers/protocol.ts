@@ -14,9 +14,19 @@ export type ToWorker =
   /** Comes with the socket. */
   | { readonly kind: 'socket'; readonly listener: string; readonly id: number }
   | { readonly kind: 'lead' }
+  /** The process of another worker has ended: `node` was its name among the nodes. */
+  | { readonly kind: 'ended'; readonly node: string }
   | { readonly kind: 'drain' }
   | { readonly kind: 'stop' }
   | { readonly kind: 'metrics'; readonly request: number }
+
+export interface WorkerState {
+  readonly services: readonly ServiceReadiness[]
+  /** Whose CONNECT it has accepted. */
+  readonly clients: number
+  /** Its name among the nodes that share the store. */
+  readonly node: string | undefined
+}
 
 export type FromWorker =
   | { readonly kind: 'ready' }
@@ -26,7 +36,7 @@ export type FromWorker =
   | { readonly kind: 'taken'; readonly ids: readonly number[] }
   /** Connections that have ended since the last time, by listener. */
   | { readonly kind: 'closed'; readonly connections: Readonly<Record<string, number>> }
-  /** Whenever it changes, and before `drained`. */
-  | { readonly kind: 'state'; readonly services: readonly ServiceReadiness[]; readonly clients: number }
+  /** Whenever it changes, and before `ready` and `drained`. */
+  | ({ readonly kind: 'state' } & WorkerState)
   | { readonly kind: 'drained' }
   | { readonly kind: 'metrics'; readonly request: number; readonly metrics: readonly MetricSamples[] }

@@ -36,6 +36,9 @@ async function obey(message: Exclude<ToWorker, { kind: 'socket' }>): Promise<voi
     case 'lead':
       await gateway?.lead()
       break
+    case 'ended':
+      await gateway?.nodeEnded(message.node)
+      break
     case 'drain':
       await gateway?.drain()
       if (gateway !== undefined) tellState(gateway)
@@ -73,7 +76,7 @@ let told = ''
 
 /** Tells how it is, if that has changed. */
 function tellState(watched: GatewayProcess): void {
-  const state = { services: watched.readiness(), clients: watched.clients() }
+  const state = { services: watched.readiness(), clients: watched.clients(), node: watched.node() }
   const now = JSON.stringify(state)
   if (now === told) return
   told = now

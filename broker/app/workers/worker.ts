@@ -18,6 +18,8 @@ export class Worker {
   readiness: readonly ServiceReadiness[] = []
   /** Clients whose CONNECT it has accepted, as last told. */
   clients = 0
+  /** Its name among the nodes, as last told; undefined before it has joined them. */
+  node: string | undefined
 
   private state: 'starting' | 'ready' | 'draining' | 'gone' = 'starting'
   private readonly open = new Map<string, number>()
@@ -150,6 +152,7 @@ export class Worker {
       case 'state':
         this.readiness = message.services
         this.clients = message.clients
+        this.node = message.node
         break
       case 'drained':
         this.onDrained()

@@ -128,6 +128,28 @@ describeWith('Redis', ['redis-server'], () => {
       expect([...a.lines, ...b.lines].sort()).toEqual(['-c1', '-c1', 'adopted c1'])
     })
 
+    it('a node whose process is known to have ended is taken over from at once', async () => {
+      const [a, b, c] = await together()
+      c.port.hold()
+      await a.membership.ended('c1')
+      await eventually(() => [...a.lines, ...b.lines].includes('adopted c1'))
+      expect([...a.lines, ...b.lines].sort()).toEqual(['-c1', '-c1', 'adopted c1'])
+      // Told twice, or of one that has left by itself: nothing is done again.
+      await a.membership.ended('c1')
+      await pass(LEASE_MS)
+      expect([...a.lines, ...b.lines]).toHaveLength(3)
+    })
+
+    it('a node whose end cannot be told loses its lease in time', async () => {
+      const [a, b, c] = await together()
+      c.port.hold()
+      a.port.isCut = true
+      await a.membership.ended('c1')
+      a.port.isCut = false
+      await pass(LEASE_MS * 1.5)
+      await eventually(() => [...a.lines, ...b.lines].includes('adopted c1'))
+    })
+
     it('a node that wakes finds itself taken for dead, lets go of everything and joins under another name', async () => {
       const [a, b, c] = await together()
       const told: string[] = []

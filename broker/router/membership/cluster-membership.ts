@@ -114,6 +114,18 @@ export class ClusterMembership implements Membership, Service {
     if (node !== this.self && !this.alive.has(node)) await this.leases.suspect(this.self, node)
   }
 
+  /**
+   * The process of that node is known to be no more: what it had is taken over now, and not when its lease has ended.
+   * Never rejects: a lease that cannot be ended now ends by itself.
+   */
+  async ended(node: string): Promise<void> {
+    try {
+      if (node !== this.self) await this.leases.leave(node)
+    } catch {
+      // Redis is away.
+    }
+  }
+
   private get leases(): Leases {
     const { redis, leaseMs } = this.parts
     if (this.redis === undefined)

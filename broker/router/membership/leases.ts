@@ -52,7 +52,7 @@ export class Leases {
     return { expelled: false, others: names(others), toAdopt: names(toAdopt) }
   }
 
-  /** The node goes by itself. What it has left behind (delayed wills, sessions that it could not close) is adopted. */
+  /** The node goes by itself, or its process has ended. What it has left behind (wills, sessions) is adopted. */
   async leave(node: string): Promise<void> {
     await this.run('leave', node)
   }
