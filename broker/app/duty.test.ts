@@ -42,5 +42,8 @@ it('never begins once it has been stopped', async () => {
   await idle.start()
   await idle.stop()
   await idle.lead()
+  // A drain stops it, and the end of the gateway once more.
+  await idle.stop()
+  await idle.start()
   expect(calls).toEqual([])
 })

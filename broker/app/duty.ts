@@ -16,9 +16,18 @@ export function duty(service: Service, leads: boolean): Duty {
     starting = service.start()
     return starting
   }
+  const end = async (): Promise<void> => {
+    const led = phase === 'leading'
+    phase = 'stopped'
+    // Nothing is stopped in the middle of its start; whoever has started it hears of a failure.
+    await starting.catch(() => {})
+    if (led) await service.stop()
+  }
+  let stopping: Promise<void> | undefined
   return {
     name,
     async start() {
+      if (phase === 'stopped') return
       phase = 'idle'
       if (leads) await begin()
     },
@@ -26,12 +35,9 @@ export function duty(service: Service, leads: boolean): Duty {
       leads = true
       if (phase === 'idle') await begin()
     },
-    async stop() {
-      const led = phase === 'leading' || phase === 'stopped'
-      phase = 'stopped'
-      // Nothing is stopped in the middle of its start; whoever has started it hears of a failure.
-      await starting.catch(() => {})
-      if (led) await service.stop()
+    stop() {
+      stopping ??= end()
+      return stopping
     },
     ...('readiness' in service && {
       readiness: () => (phase === 'leading' ? service.readiness?.() : undefined) ?? { ready: true },
