@@ -25,6 +25,7 @@ export class Drain implements Drainable {
   private running: Promise<void> | undefined
   private clientsAtStart = 0
   private startedAt = 0
+  private endedAt: number | undefined
 
   constructor(private readonly parts: DrainParts) {}
 
@@ -40,7 +41,8 @@ export class Drain implements Drainable {
 
   status(): DrainStatus {
     const { clock, sessions } = this.parts
-    const seconds = this.running === undefined ? 0 : (clock.monotonic() - this.startedAt) / 1_000
+    const ms = this.running === undefined ? 0 : (this.endedAt ?? clock.monotonic()) - this.startedAt
+    const seconds = Math.round(ms) / 1_000
     return { phase: this.phase, clients: sessions.clientCount, clientsAtStart: this.clientsAtStart, seconds }
   }
 
@@ -76,6 +78,7 @@ export class Drain implements Drainable {
       })
     const inTime = await this.within(settings.drainSeconds + 2 * settings.graceSeconds, leaving)
     this.phase = 'drained'
+    this.endedAt = clock.monotonic()
     const { clients, seconds } = this.status()
     if (inTime) log.info({ clients, seconds }, 'drained')
     else log.warn({ clients, seconds }, 'the drain has taken its time; what is left is ended by force')

@@ -12,7 +12,7 @@ export interface DrainStatus {
   readonly clients: number
   /** Connected when the drain began; 0 while there is none. */
   readonly clientsAtStart: number
-  /** Since the drain began; 0 while there is none. */
+  /** From the begin of the drain to its end, or to now; 0 while there is none. To the millisecond. */
   readonly seconds: number
 }
 
