@@ -240,6 +240,18 @@ describe('workers', () => {
     await draining
   })
 
+  it('lead no more once they drain, also when one is started again behind that', async () => {
+    const { pool, process, clock, allReady } = poolOf(1)
+    await allReady()
+    const draining = pool.drain()
+    process(0).exit(1)
+    await draining
+    await clock.pass(250)
+    process(1).says({ kind: 'ready' })
+    await settled()
+    expect(process(1).kinds).toEqual(['start'])
+  })
+
   it('are killed when they do not stop in time, and are not started again', async () => {
     const { pool, process, processes, clock, allReady } = poolOf(2)
     await allReady()

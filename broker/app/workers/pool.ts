@@ -43,6 +43,8 @@ export class WorkerPool {
   private leader: Worker | undefined
   /** Names of workers that have ended, until another one has been told. */
   private ended: string[] = []
+  /** Nobody leads any more. */
+  private draining = false
   private stopping = false
   private started = false
 
@@ -110,6 +112,7 @@ export class WorkerPool {
 
   /** Resolves when every worker has drained, or ended. */
   async drain(): Promise<void> {
+    this.draining = true
     await Promise.all(this.running().map((worker) => worker.drain()))
   }
 
@@ -187,7 +190,7 @@ export class WorkerPool {
   }
 
   private chooseLeader(): void {
-    if (this.leader !== undefined || this.stopping) return
+    if (this.leader !== undefined || this.draining || this.stopping) return
     const next = this.running().find(({ takes }) => takes)
     if (next === undefined) return
     this.leader = next
