@@ -1,7 +1,6 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
-import { GatewayError } from '../contract/errors.js'
 import { isLoopbackAddress } from '../contract/loopback.js'
 import { normalizeAddress } from './address.js'
 import { ManualClock } from '../contract/testing/manual-clock.js'
@@ -9,6 +8,7 @@ import {
   closeAfterTest,
   closeAll,
   closeOf,
+  failureOf,
   openListener,
   openSocket,
   openWebSocket,
@@ -16,15 +16,6 @@ import {
 } from './testing.js'
 
 afterEach(closeAll)
-
-async function failureOf(starting: Promise<unknown>): Promise<GatewayError> {
-  const error: unknown = await starting.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  )
-  if (!(error instanceof GatewayError)) throw new Error('expected a GatewayError', { cause: error })
-  return error
-}
 
 describe('the address', () => {
   it('is the actual one', async () => {

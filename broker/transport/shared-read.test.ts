@@ -1,32 +1,17 @@
 import { once } from 'node:events'
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { afterEach, expect, it } from 'vitest'
 import { readShared } from './shared-read.js'
+import { closeAll, socketPair } from './testing.js'
 
-const open: { destroy(): void }[] = []
-
-afterEach(() => {
-  for (const socket of open.splice(0)) socket.destroy()
-})
-
-async function pair(): Promise<{ client: Socket; accepted: Socket }> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const connection = once(server, 'connection')
-  const client = connect((server.address() as AddressInfo).port, '127.0.0.1')
-  const [accepted] = (await connection) as [Socket]
-  server.close()
-  open.push(client, accepted)
-  return { client, accepted }
-}
+afterEach(closeAll)
 
 it('finds the fields of this version of Node: without them every read allocates 64 KiB', async () => {
-  const { accepted } = await pair()
+  const { accepted } = await socketPair()
   expect(readShared(accepted, () => {})).toBe(true)
 })
 
 it('reads into the same memory every time, and goes on through pause, resume and end', async () => {
-  const { client, accepted } = await pair()
+  const { client, accepted } = await socketPair()
   const memory = new Set<ArrayBufferLike>()
   let text = ''
   let wake = (): void => {}
@@ -53,7 +38,7 @@ it('reads into the same memory every time, and goes on through pause, resume and
 })
 
 it('holds a sender back while it is paused', async () => {
-  const { client, accepted } = await pair()
+  const { client, accepted } = await socketPair()
   let received = 0
   readShared(accepted, (_bytes, size) => {
     received += size

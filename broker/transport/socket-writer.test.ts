@@ -1,23 +1,10 @@
 import { once } from 'node:events'
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { writerOf } from './socket-writer.js'
+import { closeAll, socketPair } from './testing.js'
 
-const open: Socket[] = []
-afterEach(() => {
-  for (const socket of open.splice(0)) socket.destroy()
-})
-
-async function pair(): Promise<{ client: Socket; accepted: Socket }> {
-  const server = createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const connection = once(server, 'connection')
-  const client = connect((server.address() as AddressInfo).port, '127.0.0.1')
-  const [accepted] = (await connection) as [Socket]
-  server.close()
-  open.push(client, accepted)
-  return { client, accepted }
-}
+afterEach(closeAll)
 
 /** A socket of which Node does not show the handle, as with TLS. */
 function withoutHandle(socket: Socket): Socket {
@@ -31,7 +18,7 @@ function withoutHandle(socket: Socket): Socket {
 }
 
 it('writes past the stream in this version of Node: without it every write costs a microsecond more', async () => {
-  const { accepted } = await pair()
+  const { accepted } = await socketPair()
   writerOf(accepted, () => {}).write(Buffer.from('x'))
   // What goes through the stream is counted there.
   expect(accepted.listenerCount('drain')).toBe(0)
@@ -42,7 +29,7 @@ describe.each([
   ['through the stream', withoutHandle],
 ])('%s', (_way, shown) => {
   it('everything arrives once and in order, however slowly it is read', async () => {
-    const { client, accepted } = await pair()
+    const { client, accepted } = await socketPair()
     let drained = 0
     let wake = (): void => {}
     const writer = writerOf(shown(accepted), () => {
@@ -78,7 +65,7 @@ describe.each([
   })
 
   it('a peer that has gone is told by the events of the socket, and writes go nowhere', async () => {
-    const { client, accepted } = await pair()
+    const { client, accepted } = await socketPair()
     const writer = writerOf(shown(accepted), () => {})
     const failed = once(accepted, 'error')
     client.resetAndDestroy()
@@ -93,7 +80,7 @@ describe.each([
   })
 
   it('what waits when the socket is closed is forgotten', async () => {
-    const { client, accepted } = await pair()
+    const { client, accepted } = await socketPair()
     client.pause()
     let drained = 0
     const writer = writerOf(shown(accepted), () => drained++)

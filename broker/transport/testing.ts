@@ -1,8 +1,9 @@
 import { once } from 'node:events'
-import { connect, isIPv4, type Socket } from 'node:net'
+import { connect, createServer, isIPv4, type AddressInfo, type Socket } from 'node:net'
 import { WebSocket, type ClientOptions } from 'ws'
 import type { ListenerConfig, TlsConfig, WebSocketListenerConfig } from '../../config/schema.js'
 import { systemClock } from '../contract/clock.js'
+import { GatewayError } from '../contract/errors.js'
 import type { HandshakeRefusal, TransportEvents } from '../contract/events.js'
 import type { CloseCause, ConnectionHandler, ConnectionInfo, Outbox } from '../contract/transport.js'
 import { Listener, type ListenerDeps } from './listener.js'
@@ -231,6 +232,28 @@ export async function openSocket(port: number, host = '127.0.0.1'): Promise<Sock
   closeAfterTest(() => void socket.destroy())
   await once(socket, 'connect')
   return socket
+}
+
+/** Both ends of a TCP connection without a listener of ours; `accepted` is half-open, as they make them. */
+export async function socketPair(): Promise<{ client: Socket; accepted: Socket }> {
+  const server = createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const connection = once(server, 'connection')
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  const [accepted] = (await connection) as [Socket]
+  server.close()
+  for (const socket of [client, accepted]) closeAfterTest(() => void socket.destroy())
+  return { client, accepted }
+}
+
+/** What the promise is rejected with. */
+export async function failureOf(promise: Promise<unknown>): Promise<GatewayError> {
+  const error: unknown = await promise.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
+  if (!(error instanceof GatewayError)) throw new Error('expected a GatewayError', { cause: error })
+  return error
 }
 
 /** All that the peer sends until it closes. */

@@ -5,13 +5,14 @@ import { join } from 'node:path'
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { afterEach, describe, expect, it } from 'vitest'
-import { GatewayError } from '../contract/errors.js'
+import type { GatewayError } from '../contract/errors.js'
 import { loadTls } from './tls-context.js'
 import { ManualClock } from '../contract/testing/manual-clock.js'
 import {
   closeAfterTest,
   closeAll,
   closeOf,
+  failureOf,
   openListener,
   openSocket,
   openWebSocket,
@@ -168,12 +169,8 @@ describe('client certificates', () => {
 })
 
 describe('the files', () => {
-  async function failureOf(loading: Promise<unknown>): Promise<GatewayError> {
-    const error: unknown = await loading.then(
-      () => undefined,
-      (reason: unknown) => reason,
-    )
-    if (!(error instanceof GatewayError)) throw new Error('expected a GatewayError', { cause: error })
+  async function faultOf(loading: Promise<unknown>): Promise<GatewayError> {
+    const error = await failureOf(loading)
     expect(error.code).toBe('TLS_FILE_INVALID')
     return error
   }
@@ -188,14 +185,14 @@ describe('the files', () => {
     ['a key of another certificate', { ...files, keyFile: testFile('client.key') }, 'together'],
     ['a CA file that is none', { ...files, caFile: script }, 'tls.caFile'],
   ])('are tried out: %s', async (_what, tls, part) => {
-    const error = await failureOf(loadTls('mqtts', { clientCert: 'none', ...tls }))
+    const error = await faultOf(loadTls('mqtts', { clientCert: 'none', ...tls }))
     expect(error.message).toContain('"mqtts"')
     expect(error.message).toContain(part)
     expect(error.hint).toBeDefined()
   })
 
   it('have to name the CA of client certificates', async () => {
-    const error = await failureOf(loadTls('mqtts', { ...files, clientCert: 'required' }))
+    const error = await faultOf(loadTls('mqtts', { ...files, clientCert: 'required' }))
     expect(error.hint).toContain('tls.caFile')
   })
 
@@ -209,7 +206,7 @@ describe('the files', () => {
     expect((await openTls(port)).getPeerCertificate().subject.CN).toBe('localhost')
 
     await writeFile(own.certFile, 'nonsense')
-    await failureOf(listener.reloadTls())
+    await faultOf(listener.reloadTls())
     expect((await openTls(port)).getPeerCertificate().subject.CN).toBe('localhost')
 
     await copyFile(testFile('client.crt'), own.certFile)
