@@ -21,7 +21,7 @@ export class AuthExchange {
   private waiter: ((data: Answer) => void) | undefined
 
   constructor(
-    private readonly method: string,
+    readonly method: string,
     private readonly exchange: AuthenticationExchange,
     private readonly link: AuthLink,
   ) {}

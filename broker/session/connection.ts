@@ -6,7 +6,7 @@ import type { Message, PublishProperties, QoS } from '../contract/message.js'
 import type { Subscription } from '../contract/subscription.js'
 import type { CloseCause, ConnectionHandler, ConnectionInfo, Outbox } from '../contract/transport.js'
 import { encodeConnAck } from '../wire/connack-encoder.js'
-import { PINGRESP, encodeAuth, encodeDisconnect } from '../wire/control-encoder.js'
+import { PINGRESP } from '../wire/control-encoder.js'
 import { PacketDecoder } from '../wire/packet-decoder.js'
 import type {
   AckPacket,
@@ -23,6 +23,8 @@ import { AuthExchange, type AuthLink } from './auth-exchange.js'
 import { isTaken } from './cluster/client-claims.js'
 import { connect, type ConnectingConnection } from './connect.js'
 import type { ConnectedClient } from './connected-client.js'
+import { causeOf, goodbye } from './connection-end.js'
+import { reauthenticate } from './reauthenticate.js'
 import type { SessionLayer } from './session-layer.js'
 import {
   addSubscriptions,
@@ -192,7 +194,8 @@ export class Connection implements ConnectionHandler, PacketHandler, ConnectingC
       this.phase === 'connected' &&
       cause !== 'client_disconnect'
     ) {
-      this.sayGoodbye(client, reasonCode, reason)
+      const packet = goodbye(reasonCode, reason, this.layer.settings.serverReference, client.terms)
+      if (packet !== undefined) this.outbox.send(packet, false)
     }
     this.phase = 'closing'
     this.cause = cause
@@ -363,30 +366,10 @@ export class Connection implements ConnectionHandler, PacketHandler, ConnectingC
       current: client.principal,
     })
     this.authExchange = new AuthExchange(method, exchange, this)
-    const patience = layer.wheel.schedule(layer.limits.connectTimeoutSeconds * 1000, () =>
-      this.end('not_authorized', ReasonCode.NotAuthorized, 'the re-authentication took too long'),
-    )
-    this.authExchange
-      .run(packet.authenticationData)
-      .finally(() => patience.cancel())
-      .then((outcome) => {
+    reauthenticate(client, this.authExchange, packet.authenticationData, layer)
+      .then((proven) => {
         this.authExchange = undefined
-        if (outcome === undefined || this.isGone()) return
-        if (outcome.kind === 'refused') {
-          // DISCONNECT has no code for bad credentials [MQTT-3.14.2-1].
-          this.end('not_authorized', ReasonCode.NotAuthorized, 'the re-authentication failed')
-          return
-        }
-        client.authorize(outcome.principal)
-        const { data: authenticationData } = outcome
-        client.send(
-          encodeAuth({
-            reasonCode: ReasonCode.Success,
-            authenticationMethod: method,
-            ...(authenticationData !== undefined && { authenticationData }),
-          }),
-        )
-        this.hold(dropDeniedSubscriptions(client, layer))
+        if (proven) this.hold(dropDeniedSubscriptions(client, layer))
       })
       .catch(layer.onDefect)
   }
@@ -453,48 +436,10 @@ export class Connection implements ConnectionHandler, PacketHandler, ConnectingC
     await this.layer.sessions.release(client, this.expiryInterval, !this.leftWithDisconnect, keepWill)
   }
 
-  private sayGoodbye(client: ConnectedClient, reasonCode: number, reasonString: string | undefined): void {
-    const { serverReference } = this.layer.settings
-    const leaving = reasonCode === ReasonCode.ServerShuttingDown || reasonCode === ReasonCode.UseAnotherServer
-    const moving = leaving && serverReference !== undefined
-    const bytes = encodeDisconnect(
-      {
-        reasonCode: moving ? ReasonCode.UseAnotherServer : reasonCode,
-        properties: {
-          ...(reasonString !== undefined && { reasonString }),
-          ...(moving && { serverReference }),
-        },
-      },
-      client.terms,
-    )
-    // A reference that does not fit must not stop the goodbye [MQTT-3.14.2-3].
-    const fits = bytes.length <= this.maximumPacketSize
-    const packet = fits ? bytes : encodeDisconnect({ reasonCode })
-    if (packet.length <= this.maximumPacketSize) this.outbox.send(packet, false)
-  }
-
   private stopTimers(): void {
     this.connectTimer?.cancel()
     this.connectTimer = undefined
     this.authExchange?.abandon()
     this.client?.stop()
-  }
-}
-
-function causeOf(reasonCode: number): CloseCause {
-  switch (reasonCode) {
-    case ReasonCode.MalformedPacket:
-      return 'malformed_packet'
-    case ReasonCode.PacketTooLarge:
-      return 'packet_too_large'
-    case ReasonCode.NotAuthorized:
-      return 'not_authorized'
-    case ReasonCode.QuotaExceeded:
-    case ReasonCode.ReceiveMaximumExceeded:
-      return 'quota_exceeded'
-    case ReasonCode.ServerBusy:
-      return 'server_busy'
-    default:
-      return 'protocol_error'
   }
 }
