@@ -114,7 +114,7 @@ export class SessionService implements Service {
 
   /** Clients that are connected. */
   get clientCount(): number {
-    return [...this.table.clients()].length
+    return this.table.clientCount
   }
 
   /** Sessions, with and without a connection. */

@@ -28,12 +28,13 @@ export interface SessionClient {
 
 interface Holder {
   readonly session: Session
-  client: SessionClient | undefined
+  readonly client: SessionClient | undefined
 }
 
 /** The sessions that this node knows by client id, with their subscriptions in the router, and who is connected to each. */
 export class SessionTable {
   private readonly holders = new Map<string, Holder>()
+  private connected = 0
 
   constructor(
     private readonly router: Router,
@@ -56,7 +57,7 @@ export class SessionTable {
     session.restored = true
     session.distrustedUntil = this.ends?.distrustedUntil(clientId)
     for (const subscription of subscriptions) this.subscribe(session, subscription)
-    this.holders.set(clientId, { session, client: undefined })
+    this.put(clientId, { session, client: undefined })
     return session
   }
 
@@ -74,7 +75,7 @@ export class SessionTable {
   }
 
   hold(client: SessionClient): void {
-    this.holders.set(client.clientId, { session: client.session, client })
+    this.put(client.clientId, { session: client.session, client })
     this.router.arrived(client.session)
   }
 
@@ -82,14 +83,14 @@ export class SessionTable {
   leave(client: SessionClient): void {
     this.router.departed(client.session)
     const holder = this.holders.get(client.clientId)
-    if (holder?.client === client) holder.client = undefined
+    if (holder?.client === client) this.put(client.clientId, { session: holder.session, client: undefined })
   }
 
   /** Removes the session, unless another one has taken its place. */
   remove(session: Session): void {
     this.router.remove(session)
     if (this.find(session.clientId) !== session) return
-    this.holders.delete(session.clientId)
+    this.put(session.clientId, undefined)
     if (session.durable) this.ends?.add(session.clientId)
   }
 
@@ -117,6 +118,7 @@ export class SessionTable {
   clear(): void {
     for (const { session } of this.holders.values()) this.router.remove(session)
     this.holders.clear()
+    this.connected = 0
   }
 
   *sessions(): Iterable<Session> {
@@ -129,5 +131,18 @@ export class SessionTable {
 
   get count(): number {
     return this.holders.size
+  }
+
+  /** Sessions with a client; kept, since a worker tells it four times a second and counting 50,000 takes 5 ms. */
+  get clientCount(): number {
+    return this.connected
+  }
+
+  /** Undefined: nothing is known of the client any more. */
+  private put(clientId: string, holder: Holder | undefined): void {
+    if (this.clientOf(clientId) !== undefined) this.connected--
+    if (holder?.client !== undefined) this.connected++
+    if (holder === undefined) this.holders.delete(clientId)
+    else this.holders.set(clientId, holder)
   }
 }
