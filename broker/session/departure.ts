@@ -18,7 +18,7 @@ const STEP_MS = 100
 
 /**
  * Asks all clients to leave at a bounded pace: those that come back at once, to another node or to the next process,
- * are a storm otherwise. Sessions are closed as at a shutdown: wills stay in the store.
+ * are a storm otherwise. Sessions are closed and wills kept as at a shutdown.
  */
 export class Departure {
   private reason: number | undefined
