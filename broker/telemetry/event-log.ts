@@ -43,13 +43,16 @@ export function connectionFields(info: ConnectionInfo): Fields {
   }
 }
 
-/** Name, code and message of an error. */
+/** Name, code and message of an error, and what mends it where that is known. */
 export function errorFields(error: unknown): Fields {
   if (!(error instanceof Error)) return { error: printable(String(error), LONGEST_ERROR) }
   const code = 'code' in error && typeof error.code === 'string' ? { code: error.code } : {}
-  return { error: printable(`${error.name}: ${error.message}`, LONGEST_ERROR), ...code }
+  const hint =
+    'hint' in error && typeof error.hint === 'string' ? { hint: printable(error.hint, LONGEST_HINT) } : {}
+  return { error: printable(`${error.name}: ${error.message}`, LONGEST_ERROR), ...code, ...hint }
 }
 
 const LONGEST_ERROR = 500
+const LONGEST_HINT = 1_000
 const TROUBLE: LineBounds = { perKey: 3, perEvent: 50 }
 const TRAFFIC: LineBounds = { perKey: 100, perEvent: 1_000 }

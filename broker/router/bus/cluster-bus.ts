@@ -12,7 +12,7 @@ import { GatewayError } from '../../contract/errors.js'
 import type { BusEvents } from '../../contract/events.js'
 import type { Message } from '../../contract/message.js'
 import type { Router } from '../../contract/router.js'
-import type { Service } from '../../contract/service.js'
+import type { Readiness, Service } from '../../contract/service.js'
 import type { WriteDone } from '../../contract/store.js'
 import { busKeys, KEPT_SECONDS, KEPT_UNKNOWN_SECONDS, removeKeys } from './bus-keys.js'
 import { Incoming, type Peer } from './incoming.js'
@@ -123,6 +123,10 @@ export class ClusterBus implements NodeBus, Service, InterestTellers {
     })
     await this.commands.ready()
     await this.join()
+  }
+
+  readiness(): Readiness {
+    return this.health.readiness()
   }
 
   /** Writes what waits and removes what this node has in Redis, for a second at most each. */

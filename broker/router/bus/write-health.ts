@@ -1,32 +1,41 @@
 import type { BusEvents } from '../../contract/events.js'
+import type { Readiness } from '../../contract/service.js'
 
 /**
- * Whether Redis takes what is for other nodes: told when that changes. Each who asks something of Redis speaks for itself:
- * that one succeeds says nothing about another, whose key may be on a master that is away.
+ * Whether Redis takes what is for other nodes, and hands out what is for this one: told when that changes. Each who asks
+ * something of Redis speaks for itself: that one succeeds says nothing about another, whose key may be on a master that is
+ * away.
  */
 export class WriteHealth {
-  private readonly failing = new Set<object>()
+  private readonly failures = new Map<object, Error>()
   private told = false
 
   constructor(private readonly events: Pick<BusEvents, 'busFailed' | 'busRecovered'>) {}
 
   failed(who: object, error: unknown): void {
-    this.failing.add(who)
+    const failure = error instanceof Error ? error : new Error(String(error))
+    this.failures.set(who, failure)
     if (this.told) return
     this.told = true
-    this.events.busFailed(error instanceof Error ? error : new Error(String(error)))
+    this.events.busFailed(failure)
   }
 
   succeeded(who: object): void {
     if (!this.told) return
-    this.failing.delete(who)
-    if (this.failing.size > 0) return
+    this.failures.delete(who)
+    if (this.failures.size > 0) return
     this.told = false
     this.events.busRecovered()
   }
 
   /** It asks nothing any more. */
   ended(who: object): void {
-    this.failing.delete(who)
+    this.failures.delete(who)
+  }
+
+  readiness(): Readiness {
+    const [failure] = this.failures.values()
+    if (failure === undefined) return { ready: true }
+    return { ready: false, reason: `Messages do not get from node to node: ${failure.message}` }
   }
 }

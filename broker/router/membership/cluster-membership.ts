@@ -44,7 +44,8 @@ export class ClusterMembership implements Membership, Service {
   private phase: 'outside' | 'member' | 'expelled' | 'stopped' = 'outside'
   private beating: Promise<void> | undefined
   private beatAgain = false
-  private failing = false
+  /** Why the lease was not renewed. */
+  private failure: Error | undefined
   private news: News | undefined
   private timer: Timer | undefined
   private rejoining: Promise<void> | undefined
@@ -98,7 +99,11 @@ export class ClusterMembership implements Membership, Service {
   readiness(): Readiness {
     switch (this.phase) {
       case 'member':
-        return { ready: true }
+        if (this.failure === undefined) return { ready: true }
+        return {
+          ready: false,
+          reason: `The lease of this node is not renewed, so that others may take it for dead: ${this.failure.message}`,
+        }
       case 'expelled':
         return { ready: false, reason: 'This node was taken for dead and is joining the others again.' }
       default:
@@ -180,8 +185,8 @@ export class ClusterMembership implements Membership, Service {
     const { leaseMs, events } = this.parts
     try {
       const beat = await this.leases.beat(this.self, this.alive)
-      if (this.failing) events.leaseRenewed()
-      this.failing = false
+      if (this.failure !== undefined) events.leaseRenewed()
+      this.failure = undefined
       if (this.phase !== 'member') return 0
       if (beat.expelled) this.expel()
       else {
@@ -190,8 +195,8 @@ export class ClusterMembership implements Membership, Service {
       }
       return leaseMs / BEATS_PER_LEASE
     } catch (error) {
-      if (!this.failing) events.leaseNotRenewed(error as Error)
-      this.failing = true
+      if (this.failure === undefined) events.leaseNotRenewed(error as Error)
+      this.failure = error as Error
       return leaseMs / ATTEMPTS_PER_LEASE
     }
   }

@@ -78,7 +78,7 @@ export class Changes {
     try {
       await subscriber.subscribe(this.layout.channel)
     } catch (error) {
-      throw refusedRight(error, connections.address, this.layout.prefix)
+      throw refusedRight(error, connections, this.layout.prefix)
     }
     subscriber.on('ready', () => {
       subscriber.subscribe(this.layout.channel).catch(() => {

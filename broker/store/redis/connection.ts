@@ -21,6 +21,8 @@ const HANG_UP_MS = 100
 export class RedisConnections {
   private readonly clients = new Set<RedisClient>()
   private readonly options: RedisOptions
+  /** Why a connection is not usable, as it said last. */
+  private readonly faults = new WeakMap<RedisClient, Error>()
 
   /** Throws TLS_FILE_INVALID. */
   constructor(
@@ -53,6 +55,11 @@ export class RedisConnections {
     this.watch(client, name)
     this.clients.add(client)
     return client
+  }
+
+  /** What keeps the connection from being usable: a refused password, say. Undefined: it is, or said nothing. */
+  faultOf(client: RedisClient): Error | undefined {
+    return this.faults.get(client)
   }
 
   /** Resolves when the connection is usable, or has been ended. */
@@ -108,12 +115,17 @@ export class RedisConnections {
       lost = true
       this.events.redisLost(name, error)
     }
-    client.on('error', gone)
-    if (client instanceof Cluster) client.on('node error', gone)
+    const failed = (error: Error): void => {
+      this.faults.set(client, error)
+      gone(error)
+    }
+    client.on('error', failed)
+    if (client instanceof Cluster) client.on('node error', failed)
     client.on('close', () => gone(new Error('the connection was closed')))
     client.on('ready', () => {
       if (lost) this.events.redisBack(name)
       lost = false
+      this.faults.delete(client)
     })
   }
 }

@@ -57,6 +57,13 @@ export class Layout {
     return this.partitions === 1 ? 0 : Math.floor((slotOf(name) * this.partitions) / SLOTS)
   }
 
+  /** Keys that are never there, one in each place where a node of the gateway has others. */
+  get probes(): readonly string[] {
+    return [...this.bases, `${this.prefix}{nodes}:`, `${this.prefix}{bus:probe}:`].map(
+      (base) => `${base}probe`,
+    )
+  }
+
   /** Channel of the announcements of changes. */
   get channel(): string {
     return `${this.prefix}:changes`

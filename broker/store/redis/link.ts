@@ -4,6 +4,8 @@ import type { Clock } from '../../contract/clock.js'
 import { GatewayError } from '../../contract/errors.js'
 import type { StoreEvents } from '../../contract/events.js'
 import type { RedisClient } from './connection.js'
+import { missingRights, refusalOf, type Refusal } from './refusals.js'
+import { unreachable } from './suitability.js'
 
 export interface Script {
   readonly source: string
@@ -34,15 +36,25 @@ const RETRY_MS = 100
 /** How long one WAIT waits for replicas before it is asked again, milliseconds. */
 const WAIT_MS = 1_000
 
+export interface RedisLinkOptions {
+  readonly address: string
+  readonly waitReplicas: number
+  readonly keyPrefix: string
+  readonly isCluster: boolean
+  /** Why there is no connection, where that is known. */
+  readonly faultOfConnection: () => Error | undefined
+}
+
 /**
  * The store's connection: scripts, and what is known of the state of Redis. A command that failed because Redis is
  * away is sent again by its owner for as long as the store is open; what may be sent twice takes effect once.
  */
 export class RedisLink {
   private outage: GatewayError | undefined
-  /** Redis does not answer at all, rather than refusing what it is asked for. */
+  /** Redis does not answer at all, rather than saying: not now. */
   private outageIsAbsence = false
-  private outOfMemory = false
+  /** What Redis refuses although it is there. What it still lets through says nothing: it stays until a probe has found that nothing is refused. */
+  private refusal: GatewayError | undefined
   private fault: GatewayError | undefined
   private fenced: GatewayError | undefined
   private ended = false
@@ -50,7 +62,7 @@ export class RedisLink {
 
   constructor(
     readonly client: RedisClient,
-    private readonly options: { readonly address: string; readonly waitReplicas: number },
+    private readonly options: RedisLinkOptions,
     private readonly clock: Clock,
     private readonly events: StoreEvents,
     /** Called once, when a write is refused because another node has taken over. */
@@ -65,8 +77,14 @@ export class RedisLink {
   /** Why nothing can be written now; undefined: everything is well. */
   get failure(): GatewayError | undefined {
     if (this.fenced !== undefined) return this.fenced
-    if (this.outage !== undefined) return this.outage
-    return this.outOfMemory ? outOfMemory(this.options.address) : this.fault
+    // Who is refused connects anew (a replica may have been a master), which is no absence.
+    const isGone = this.refusal === undefined || this.options.faultOfConnection() !== undefined
+    return (isGone ? this.outage : undefined) ?? this.refusal ?? this.fault
+  }
+
+  /** Whether what Redis refuses has to be looked at in full. */
+  get isRefused(): boolean {
+    return this.refusal !== undefined
   }
 
   /** Runs a script on the master that holds `key`. */
@@ -111,7 +129,15 @@ export class RedisLink {
   succeeded(): void {
     if (this.outage === undefined) return
     this.outage = undefined
-    if (!this.outOfMemory) this.events.writesRecovered()
+    if (this.refusal === undefined) this.events.writesRecovered()
+  }
+
+  /** Redis was asked for everything that the gateway needs, and did it. */
+  probed(): void {
+    const failing = this.outage !== undefined || this.refusal !== undefined
+    this.outage = undefined
+    this.refusal = undefined
+    if (failing) this.events.writesRecovered()
   }
 
   /**
@@ -126,7 +152,9 @@ export class RedisLink {
       }
       return this.fenced
     }
-    const outage = outageOf(error, this.options.address)
+    const refusal = error instanceof Error && error.name === 'ReplyError' && this.refused(error.message)
+    if (refusal) return refusal
+    const outage = this.outageOf(error)
     if (outage === undefined) return undefined
     if (this.outage === undefined) this.events.writeFailed(outage)
     this.outage = outage
@@ -134,12 +162,37 @@ export class RedisLink {
     return outage
   }
 
-  /** Whether Redis refused a write because its memory is full. */
-  memoryFull(full: boolean): void {
-    if (full === this.outOfMemory) return
-    this.outOfMemory = full
-    if (full) this.events.writeFailed(outOfMemory(this.options.address))
-    else if (this.outage === undefined) this.events.writesRecovered()
+  /**
+   * What Redis, or an operation of a batch, said for a failure. Returns why nothing can be written where Redis refuses to;
+   * undefined when the operation itself is at fault.
+   */
+  refused(failure: string): GatewayError | undefined {
+    const refusal = refusalOf(failure, this.options)
+    return refusal && this.setRefusal(refusal)
+  }
+
+  /** The user lacks these rights: names of commands, `keys`, `channels`. */
+  lacks(rights: readonly string[]): void {
+    this.setRefusal(missingRights(rights, this.options))
+  }
+
+  private outageOf(error: unknown): GatewayError | undefined {
+    const { address, faultOfConnection } = this.options
+    const fault = isAbsence(error) ? faultOfConnection() : undefined
+    if (fault === undefined) return outageOf(error, address)
+    const { message, hint } = unreachable(address, fault)
+    return new GatewayError('STORE_UNWRITABLE', message, {
+      cause: error,
+      ...(hint !== undefined && { hint }),
+    })
+  }
+
+  private setRefusal({ what, hint }: Refusal): GatewayError {
+    const message = `Redis (${this.options.address}) ${what}.`
+    if (this.refusal?.message === message) return this.refusal
+    this.refusal = new GatewayError('STORE_UNWRITABLE', message, { hint })
+    this.events.writeFailed(this.refusal)
+    return this.refusal
   }
 
   /** A setting of Redis that has to be mended; everything goes on meanwhile. */
@@ -207,19 +260,14 @@ const NOT_NOW: readonly (readonly [code: string, meaning: string])[] = [
   ['MOVED', 'is moving slots'],
   ['ASK', 'is moving slots'],
   ['MASTERDOWN', 'has lost its master'],
-  ['READONLY', 'is a read-only replica; point `redis` at the master'],
-  ['NOREPLICAS', 'has fewer replicas than its `min-replicas-to-write`'],
-  ['MISCONF', 'cannot save its data and refuses writes; see its log'],
   ['NOAUTH', 'wants a password; set `redis.password`'],
   ['WRONGPASS', 'refuses the user or password; check `redis.username` and `redis.password`'],
-  ['NOPERM', 'does not give the user enough rights'],
-  ['OOM', 'has no memory left'],
 ]
 
 function outageOf(error: unknown, address: string): GatewayError | undefined {
   if (error instanceof ReplicasMissing)
     return unwritable(
-      `Redis (${address}) has too few replicas (\`redis.waitReplicas\`): ${error.message}.`,
+      `Redis (${address}) has too few replicas (\`redis.waitReplicas\`): ${error.message}. Bring them back, or wait for fewer.`,
       error,
     )
   const text = error instanceof Error ? error.message : String(error)
@@ -233,12 +281,6 @@ function outageOf(error: unknown, address: string): GatewayError | undefined {
 
 function isAbsence(error: unknown): boolean {
   return !(error instanceof ReplicasMissing) && (!(error instanceof Error) || error.name !== 'ReplyError')
-}
-
-function outOfMemory(address: string): GatewayError {
-  return new GatewayError('STORE_UNWRITABLE', `Redis (${address}) has no memory left for messages.`, {
-    hint: 'Raise `maxmemory` of the Redis, or lower `limits.queuedMessages` and `limits.retainedBytes`.',
-  })
 }
 
 function takenOver(cause: unknown): GatewayError {

@@ -12,6 +12,7 @@ import {
   subscription,
   to,
 } from '../conformance/bench.js'
+import { neededCommands, neededRights } from './rights.js'
 import { openableStore, startCluster, startRedis, until, type RedisServer } from './testing.js'
 import type { RedisConfig } from '../../../config/schema.js'
 
@@ -59,33 +60,39 @@ describeWith('opening', ['redis-server'], () => {
     expect(await failure([server], { url: `redis://:secret@127.0.0.1:${server.port}` })).toBe('opened')
   })
 
-  it('tells of missing rights, and which ones are needed', async () => {
+  it('tells of missing rights: which are refused, and the least that is needed', async () => {
     const server = await redis()
-    await server.client.call('acl', 'setuser', 'few', 'on', '>pw', '~test*', '&test*', '+@all', '-xadd')
-    await server.client.call('acl', 'setuser', 'keys', 'on', '>pw', '~other*', '&*', '+@all')
-    await server.client.call('acl', 'setuser', 'channels', 'on', '>pw', '~*', 'resetchannels', '+@all')
-    const needed = [
-      '~test*',
-      '&test*',
-      '+@read',
-      '+@write',
-      '+@pubsub',
-      '+@scripting',
-      '+@connection',
-      '+info',
-      '+wait',
-      '+time',
-    ]
-    await server.client.call('acl', 'setuser', 'enough', 'on', '>pw', ...needed)
-    // What the bus and the leases need, beside the store.
-    const lacking = ['xread', 'xtrim', 'xinfo', 'time'].map((command) => `no-${command}`)
-    for (const user of lacking)
-      await server.client.call('acl', 'setuser', user, 'on', '>pw', ...needed, user.replace('no', ''))
-    for (const username of ['few', 'keys', 'channels', ...lacking])
-      expect(await failure([server], { username, password: 'pw' })).toMatch(
-        /^REDIS_UNSUITABLE: .*rights.* ACL SETUSER <user> ~test\* &test\* /,
-      )
-    expect(await failure([server], { username: 'enough', password: 'pw' })).toBe('opened')
+    const least = neededRights('test', false).split(' ')
+    const user = (name: string, ...rules: readonly string[]): Promise<unknown> =>
+      server.client.call('acl', 'setuser', name, 'reset', 'on', '>pw', ...rules)
+    const told = (username: string, fields = {}): Promise<string> =>
+      failure([server], { username, password: 'pw', ...fields })
+    await user('enough', ...least)
+    expect(await told('enough')).toBe('opened')
+    // They are needed behind the opening, or lived without.
+    const later: readonly string[] = ['subscribe', 'info']
+    for (const command of neededCommands(false).filter((each) => !later.includes(each))) {
+      await user('lacking', ...least.filter((rule) => rule !== `+${command}`))
+      const text = await told('lacking')
+      expect(text).toMatch(/^REDIS_UNSUITABLE: .*rights.* ACL SETUSER <user> ~test\* &test\* \+/)
+      expect(text).toMatch(new RegExp(`(refused: ${command.replace(/\|.*/, '')}\\b|'${command}' command)`))
+    }
+    await user('keys', '~other*', '&*', '+@all')
+    expect(await told('keys')).toMatch(/rights .*keys/)
+    await user('nodes', '~test{0}*', '~test:*', '&*', '+@all')
+    expect(await told('nodes')).toMatch(/rights .*keys/)
+    await user('channels', '~*', 'resetchannels', '+@all')
+    expect(await told('channels')).toMatch(/rights .*refused: channels/)
+    expect(await told('enough', { waitReplicas: 1 })).toMatch(/'wait' command.*\+wait/)
+    expect(await told('enough', { url: `${server.url}/3` })).toMatch(/right .*'select' command.*\+select/)
+  })
+
+  it('tells of a database that there is not, rather than using another one', async () => {
+    const server = await redis()
+    expect(await failure([server], { url: `${server.url}/99` })).toMatch(
+      /^REDIS_UNSUITABLE: The database 99 of the Redis .*out of range/,
+    )
+    expect(await failure([server], { url: `${server.url}/3` })).toBe('opened')
   })
 
   it('tells of a read-only replica', async () => {

@@ -15,9 +15,9 @@ export interface Operation {
   readonly clients: readonly string[]
   /** False: it keeps its place, and what is behind it waits with it, until `release` is called. */
   ready: boolean
-  /** It has to take place: where Redis has no memory for it, it is tried again until there is some. */
+  /** It has to take place: where Redis refuses it, for lack of memory say, it is tried again until it does not. */
   readonly insists?: true
-  /** Called once: with the result, or with the error that kept the batch from taking place. */
+  /** Called once: with the result, or with the error that kept it, or its whole batch, from taking place. */
   done(error: GatewayError | undefined, result: Unpacked): void
 }
 
@@ -208,14 +208,14 @@ export class Partition {
     for (let i = 0; i < logged.length; i += 2)
       notices.change(this.index, logged[i] as number, logged[i + 1] as Buffer)
     if (retainedBytes !== false) notices.retainedBytes(this.index, retainedBytes)
-    let full = false
-    for (const result of results) if (errorIn(result) === 'OOM') full = true
-    link.memoryFull(full)
     events.committed(group.length, milliseconds)
     for (const [i, operation] of group.entries()) {
       const result = results[i] ?? null
-      if (operation.insists === true && errorIn(result) === 'OOM') this.insist(operation)
-      else operation.done(undefined, result)
+      const failure = errorIn(result)
+      const refusal = failure === undefined ? undefined : link.refused(failure)
+      if (refusal === undefined) operation.done(undefined, result)
+      else if (operation.insists === true) this.insist(operation)
+      else operation.done(refusal, null)
     }
   }
 

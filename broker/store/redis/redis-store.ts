@@ -112,7 +112,12 @@ export class RedisStore implements SharedStore {
     if (this.running === undefined || this.closing !== undefined)
       return { ready: false, reason: storeClosed().message }
     const { link, vigil } = this.running
-    if (link.failure !== undefined) return { ready: false, reason: link.failure.message }
+    const { failure } = link
+    if (failure !== undefined)
+      return {
+        ready: false,
+        reason: failure.hint === undefined ? failure.message : `${failure.message} ${failure.hint}`,
+      }
     return vigil.risks.length === 0 ? { ready: true } : { ready: true, warnings: vigil.risks }
   }
 

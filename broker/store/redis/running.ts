@@ -43,8 +43,15 @@ export interface RunningParts {
 export function assemble(parts: RunningParts): Running {
   const { instance, client, layout, connections, waitReplicas, writes, limits, clock, events, onFenced } =
     parts
-  const { address } = connections
-  const link = new RedisLink(client, { address, waitReplicas }, clock, events, onFenced)
+  const { address, isCluster } = connections
+  const ofLink = {
+    address,
+    isCluster,
+    waitReplicas,
+    keyPrefix: layout.prefix,
+    faultOfConnection: () => connections.faultOf(client),
+  }
+  const link = new RedisLink(client, ofLink, clock, events, onFenced)
   const topics = new RetainedTopics(limits)
   const changes = new Changes(link, layout, topics, instance, clock, events)
   const notices = noticesFor(parts.handles, changes, topics)
@@ -60,7 +67,7 @@ export function assemble(parts: RunningParts): Running {
     topics,
     changes,
     accepts: new Accepts(writes, topics, instance, clock),
-    vigil: new Vigil(client, address, link, clock, events),
+    vigil: new Vigil(client, address, link, layout, clock, events),
   }
 }
 

@@ -2,10 +2,14 @@ import type { Clock } from '../../contract/clock.js'
 import { GatewayError } from '../../contract/errors.js'
 import type { RedisClient, RedisConnections } from './connection.js'
 import { FORMAT_VERSION, formatKey, Layout, partitionsFor } from './layout.js'
+import { missingRights, refusalOf } from './refusals.js'
+import { refusedRights } from './rights.js'
 
 export interface OpenRedisOptions {
   readonly connections: RedisConnections
   readonly keyPrefix: string
+  /** Replicas that are to have a write; 0: nobody waits. */
+  readonly waitReplicas: number
   readonly connectTimeoutMs: number
 }
 
@@ -22,48 +26,6 @@ export interface Inspection {
   readonly risks: readonly string[]
 }
 
-/** Commands and keys that the gateway uses (store, bus, leases), tried out on keys that go at once. */
-const PROBE = `
-local key = KEYS[1]
-redis.call('EXISTS', key)
-redis.call('SET', key, '1', 'PX', 1000)
-redis.call('GET', key)
-redis.call('MSET', key, '1')
-redis.call('MGET', key)
-redis.call('DECR', key)
-redis.call('PEXPIRE', key, 1000)
-redis.call('EXPIRE', key, 1)
-redis.call('DEL', key)
-redis.call('HSET', key, 'a', 1)
-redis.call('HINCRBY', key, 'a', 1)
-redis.call('HGET', key, 'a')
-redis.call('HMGET', key, 'a')
-redis.call('HEXISTS', key, 'a')
-redis.call('HKEYS', key)
-redis.call('HGETALL', key)
-redis.call('HSCAN', key, 0)
-redis.call('HDEL', key, 'a')
-redis.call('ZADD', key, 1, 'a')
-redis.call('ZCARD', key)
-redis.call('ZSCORE', key, 'a')
-redis.call('ZRANGE', key, 0, 0)
-redis.call('ZRANGEBYSCORE', key, 1, 1)
-redis.call('ZREM', key, 'a')
-redis.call('ZREMRANGEBYSCORE', key, 1, 1)
-redis.call('SADD', key, 'a')
-redis.call('SCARD', key)
-redis.call('SSCAN', key, 0)
-redis.call('SREM', key, 'a')
-redis.call('SPOP', key, 1)
-redis.call('XADD', key, '1-0', 'a', 'b')
-redis.call('XRANGE', key, '-', '+')
-redis.call('XREAD', 'STREAMS', key, '0')
-redis.call('XINFO', 'STREAM', key)
-redis.call('XTRIM', key, 'MINID', '2-0')
-redis.call('DEL', key)
-redis.call('PUBLISH', ARGV[1], '')
-redis.call('TIME')
-`
 /** The oldest Redis whose commands are those the store uses. */
 const OLDEST = [6, 2] as const
 
@@ -132,7 +94,7 @@ function isFinal({ message }: Error): boolean {
   )
 }
 
-function unreachable(address: string, cause: Error | undefined): GatewayError {
+export function unreachable(address: string, cause: Error | undefined): GatewayError {
   const text = cause?.message ?? 'no answer in time'
   if (text.includes('cluster support disabled'))
     return unsuitable(
@@ -149,15 +111,28 @@ function unreachable(address: string, cause: Error | undefined): GatewayError {
         cause,
       },
     )
+  const [, command] = /NOPERM.*'([a-z|]+)' command/.exec(text) ?? []
+  if (command !== undefined)
+    return unsuitable(
+      `The Redis at ${address} does not give the user the right that the gateway needs (${text}).`,
+      `Give it with: ACL SETUSER <user> +${command}`,
+      cause,
+    )
   return new GatewayError('REDIS_UNREACHABLE', `There is no usable Redis at ${address} (${text}).`, {
     hint: 'Check the address, that it runs, and whether it wants `rediss://`.',
     cause,
   })
 }
 
-async function checkKind(client: RedisClient, { connections }: OpenRedisOptions): Promise<void> {
+async function checkKind(client: RedisClient, { connections, keyPrefix }: OpenRedisOptions): Promise<void> {
   const info = await infoOf(client)
   const { address } = connections
+  const database = 'nodes' in client ? 0 : (client.options.db ?? 0)
+  // The client goes on in database 0 when it is refused another one, and says nothing.
+  if (database > 0)
+    await client.select(database).catch((error: unknown) => {
+      throw refusedRight(error, connections, keyPrefix, `The database ${database} of the Redis`)
+    })
   if (info.get('role') === 'slave')
     throw unsuitable(
       `The Redis at ${address} is a read-only replica of ${info.get('master_host') ?? '?'}:${info.get('master_port') ?? '?'}.`,
@@ -187,6 +162,7 @@ async function agreedPartitions(
   { keyPrefix, connections }: OpenRedisOptions,
 ): Promise<number> {
   const key = formatKey(keyPrefix)
+  let format: Record<string, string>
   try {
     await client.hsetnx(
       key,
@@ -194,10 +170,11 @@ async function agreedPartitions(
       connections.isCluster ? partitionsFor(mastersOf(client).length) : 1,
     )
     await client.hsetnx(key, 'version', FORMAT_VERSION)
+    format = await client.hgetall(key)
   } catch (error) {
-    throw refusedRight(error, connections.address, keyPrefix)
+    throw refusedRight(error, connections, keyPrefix)
   }
-  const { version, partitions } = await client.hgetall(key)
+  const { version, partitions } = format
   if (version !== String(FORMAT_VERSION))
     throw new GatewayError(
       'STORE_VERSION',
@@ -207,44 +184,44 @@ async function agreedPartitions(
   return Number(partitions)
 }
 
-async function checkRights(
-  client: RedisClient,
-  layout: Layout,
-  { connections, keyPrefix }: OpenRedisOptions,
-): Promise<void> {
+async function checkRights(client: RedisClient, layout: Layout, options: OpenRedisOptions): Promise<void> {
+  const { connections, keyPrefix, waitReplicas } = options
+  const { address, isCluster } = connections
   try {
-    await Promise.all(
-      Array.from({ length: layout.partitions }, (_, index) =>
-        client.eval(PROBE, 1, `${layout.base(index)}probe`, layout.channel),
-      ),
-    )
+    const lacking = await refusedRights(client, layout.probes, layout.channel)
+    if (lacking.length > 0) {
+      const { what, hint } = missingRights(lacking, { keyPrefix, isCluster })
+      throw unsuitable(`The Redis at ${address} ${what}.`, hint)
+    }
+    await client.ping()
+    if (waitReplicas > 0) await client.wait(0, 1)
+    await tryScriptBySha(client, layout)
   } catch (error) {
-    throw refusedRight(error, connections.address, keyPrefix)
+    throw refusedRight(error, connections, keyPrefix)
   }
 }
 
-/** What Redis refuses, in words that tell what to do. */
-export function refusedRight(error: unknown, address: string, prefix: string): unknown {
-  if (!(error instanceof Error)) return error
-  if (/READONLY/.test(error.message))
-    return unsuitable(
-      `The Redis at ${address} is a read-only replica.`,
-      'Point `redis` at the master.',
-      error,
-    )
-  if (/MISCONF|OOM/.test(error.message))
-    return unsuitable(
-      `The Redis at ${address} refuses writes (${error.message}).`,
-      'Give it memory or disk; its log says more.',
-      error,
-    )
-  if (/NOPERM|ACL failure|no permissions|user executing the script can't/i.test(error.message))
-    return unsuitable(
-      `The Redis at ${address} does not give the user the rights that the gateway needs (${error.message}).`,
-      `Give them with: ACL SETUSER <user> ~${prefix}* &${prefix}* +@read +@write +@pubsub +@scripting +@connection +info +wait +time`,
-      error,
-    )
-  return unsuitable(`The Redis at ${address} cannot be used (${error.message}).`, 'See its log.', error)
+/** A script that is not known: so says Redis, unless the user may not ask. */
+async function tryScriptBySha(client: RedisClient, layout: Layout): Promise<void> {
+  const [key = ''] = layout.probes
+  await client.evalsha('0'.repeat(40), 1, key).catch((error: unknown) => {
+    if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error
+  })
+}
+
+/** What Redis refuses at the start, in words that tell what to do. */
+export function refusedRight(
+  error: unknown,
+  { address, isCluster }: Pick<RedisConnections, 'address' | 'isCluster'>,
+  keyPrefix: string,
+  who = 'The Redis',
+): unknown {
+  if (error instanceof GatewayError || !(error instanceof Error)) return error
+  const { what, hint } = refusalOf(error.message, { keyPrefix, isCluster }) ?? {
+    what: `cannot be used (${error.message})`,
+    hint: 'See its log and its settings.',
+  }
+  return unsuitable(`${who} at ${address} ${what}.`, hint, error)
 }
 
 /** What an operator has to know about a Redis that works. Looked at anew from time to time: settings change. */
@@ -253,6 +230,10 @@ export async function inspectRedis(client: RedisClient, address: string): Promis
   let fault: string | undefined
   for (const node of mastersOf(client)) {
     const info = await infoOf(node)
+    if (info.size === 0)
+      risks.push(
+        `The Redis at ${address} does not let the user run INFO: whether it deletes messages when its memory is full, or keeps nothing on disk, is not known. Give the right with: ACL SETUSER <user> +info`,
+      )
     const policy = info.get('maxmemory_policy')
     if (policy !== undefined && policy !== 'noeviction' && info.get('maxmemory') !== '0')
       fault = `The Redis at ${address} deletes messages and sessions when its memory is full (maxmemory-policy ${policy}); set it to noeviction.`

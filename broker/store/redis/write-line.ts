@@ -148,8 +148,6 @@ export class WriteLine implements SpanningHost {
         return undefined
       case 'TAKEN':
         return sessionTaken(name)
-      case 'OOM':
-        return this.targets?.link.failure ?? new GatewayError('STORE_UNWRITABLE', 'Redis has no memory left.')
       default: {
         const error = new GatewayError('STORE_DAMAGED', `A value in Redis cannot be used: ${failed}`)
         this.events.entryDamaged('stored value', name, error)

@@ -9,7 +9,8 @@ import { SESSION_OPERATIONS } from './session-operations.js'
  * takes effect as a whole: nothing else runs between two of its operations.
  *
  * Each operation runs by itself: one that meets a damaged value fails alone. It checks before it writes, because
- * Redis takes nothing back. Errors are told by name: TAKEN, OOM, else the text of Redis.
+ * Redis takes nothing back. Errors are told by name: TAKEN, else the text of Redis. Where that says that Redis refuses
+ * writes, it is no matter of one value: nobody goes on without.
  *
  * A batch has a number, and its reply is kept with it: sent again because the connection was cut before the reply
  * came, it changes nothing and gets the same reply.
@@ -56,8 +57,22 @@ local function text(failure)
   return tostring(failure)
 end
 
-local function isOOM(failure)
-  return string.find(text(failure), 'OOM', 1, true) ~= nil
+-- What Redis says of itself, whatever is asked of it. Said in front of the first write of a script and not behind it.
+local function isStandstill(failure)
+  return match(failure, 'MISCONF') or match(failure, 'READONLY') or match(failure, 'NOREPLICAS')
+end
+
+-- That Redis refuses says nothing about the value.
+local function isRefusal(failure)
+  return isStandstill(failure) or match(failure, 'OOM') or match(failure, 'NOPERM') or match(failure, 'ACL failure')
+    or match(failure, 'The user executing')
+end
+
+-- A value that cannot be used: whoever came across it goes on without. With a refusal it does not.
+local function damage(what, key, failure)
+  local said = text(failure)
+  if isRefusal(said) then error(said, 0) end
+  damaged[#damaged + 1] = { what, key, said }
 end
 
 -- For the other nodes: what changed, numbered without gaps.
@@ -75,7 +90,12 @@ const MAIN = `
 local results = {}
 for i, op in ipairs(batch[10]) do
   local ok, result = pcall(run[op[1]], op)
-  if not ok then result = { err = isOOM(result) and 'OOM' or text(result) } end
+  if not ok then
+    local failure = text(result)
+    -- Nothing has been written: the batch is sent again, as a whole.
+    if isStandstill(failure) then return redis.error_reply(failure) end
+    result = { err = failure }
+  end
   results[i] = result
 end
 

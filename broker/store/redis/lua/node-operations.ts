@@ -51,7 +51,7 @@ function run.takeSessions(op)
   local gone, taken = op[2], {}
   for _, id in ipairs(redis.call('SPOP', OPEN .. gone, 500)) do
     local ok, closed = pcall(closeOf, gone, id)
-    if not ok then damaged[#damaged + 1] = { 'session', S .. id, text(closed) } end
+    if not ok then damage('session', S .. id, closed) end
     if ok and closed then taken[#taken + 1] = id end
   end
   return { redis.call('EXISTS', OPEN .. gone) == 1, taken }

@@ -64,7 +64,7 @@ local function dropBody(body)
   elseif kind == '*' then
     local ok, left = pcall(redis.call, 'DECR', key .. ':n')
     if not ok then
-      damaged[#damaged + 1] = { 'body count', key .. ':n', text(left) }
+      damage('body count', key .. ':n', left)
     elseif left <= 0 then
       gone[#gone + 1] = key
       gone[#gone + 1] = key .. ':n'
@@ -77,7 +77,7 @@ local function remove(h, member)
   local sequence, size, expiry, body = parse(member)
   h.count, h.dirty, h.removed = math.max(0, h.count - 1), true, true
   if not sequence then
-    damaged[#damaged + 1] = { 'queue entry', Q .. h.id, 'an entry that cannot be read was removed' }
+    damage('queue entry', Q .. h.id, 'an entry that cannot be read was removed')
   else
     h.bytes = math.max(0, h.bytes - size)
     dropBody(body)
@@ -183,8 +183,7 @@ local function pushAll(message, recipients)
     local id = recipients[i]
     local ok, sequence = pcall(pushTo, id, size, middle, recipients[i + 1])
     if not ok then
-      if isOOM(sequence) then error(sequence, 0) end
-      damaged[#damaged + 1] = { 'session', S .. id, text(sequence) }
+      damage('session', S .. id, sequence)
       sequence = false
     end
     sequences[#sequences + 1] = sequence

@@ -43,7 +43,7 @@ function run.open(op)
   if isForeign(id) then return TAKEN end
   local ok, h = pcall(head, id)
   if not ok then
-    damaged[#damaged + 1] = { 'session', S .. id, text(h) }
+    damage('session', S .. id, h)
     h, clean = true, true
   end
   local former, fields = '', {}
@@ -51,7 +51,7 @@ function run.open(op)
     former = h.node
     fields = redis.pcall('HGETALL', S .. id)
     if fields.err then
-      damaged[#damaged + 1] = { 'session', S .. id, text(fields) }
+      damage('session', S .. id, fields)
       clean = true
     end
   end
