@@ -194,6 +194,21 @@ describe('workers', () => {
     expect([process(0).sockets.length, process(2).sockets.length]).toEqual([8, 5])
   })
 
+  it('get what a worker that is stuck has no room for', async () => {
+    const { pool, process, allReady } = poolOf(2)
+    await allReady()
+    process(0).stuck = true
+    let handed = 0
+    for (let i = 0; i < 10_000; i++) {
+      if (pool.hand('mqtt', socket())) handed++
+      process(1).says({ kind: 'taken', ids: [process(1).sockets.length] })
+    }
+    expect(handed).toBe(10_000)
+    process(1).stuck = true
+    for (let i = 0; i < 5_000; i++) if (pool.hand('mqtt', socket())) handed++
+    expect(handed).toBe(10_000 + 4_096)
+  })
+
   it('lose the connection that is under way when they end', async () => {
     const { pool, process, allReady } = poolOf(1)
     await allReady()

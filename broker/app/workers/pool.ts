@@ -91,10 +91,12 @@ export class WorkerPool {
    */
   hand(listener: string, socket: Socket): boolean {
     let idlest: Worker | undefined
-    for (const { worker } of this.slots)
-      if (worker?.takes === true && (idlest === undefined || worker.connections < idlest.connections))
-        idlest = worker
-    return idlest?.hand(listener, socket) ?? false
+    for (const { worker } of this.slots) {
+      if (worker === undefined || !worker.takes || worker.full) continue
+      if (idlest === undefined || worker.connections < idlest.connections) idlest = worker
+    }
+    idlest?.hand(listener, socket)
+    return idlest !== undefined
   }
 
   /** Connections that workers have, of one listener or of all. */

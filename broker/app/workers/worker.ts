@@ -68,6 +68,11 @@ export class Worker {
     return this.state === 'ready'
   }
 
+  /** Whether as many sockets are on their way to it as may be: it is too busy for more. */
+  get full(): boolean {
+    return this.underWay.size >= UNDER_WAY_MAX
+  }
+
   get connections(): number {
     return this.total
   }
@@ -76,9 +81,7 @@ export class Worker {
     return this.open.get(listener) ?? 0
   }
 
-  /** False when it is too busy; the socket is still the caller's then. */
-  hand(listener: string, socket: Socket): boolean {
-    if (this.underWay.size >= UNDER_WAY_MAX) return false
+  hand(listener: string, socket: Socket): void {
     const id = ++this.sockets
     this.underWay.set(id, socket)
     this.add(listener, 1)
@@ -94,7 +97,6 @@ export class Worker {
         this.add(listener, -1)
       },
     )
-    return true
   }
 
   send(message: ToWorker): void {
