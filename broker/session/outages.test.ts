@@ -93,7 +93,7 @@ async function connected() {
     connection.closed('peer_closed')
     return Promise.resolve()
   })
-  return { send, sent, stored, defects, connection, closed: () => closed }
+  return { send, sent, stored, defects, connection, sessions, clock, closed: () => closed }
 }
 
 describe('a SUBSCRIBE that cannot be stored', () => {
@@ -128,4 +128,11 @@ it('the end of a connection whose session cannot be closed is no defect either',
   await vi.waitUntil(() => close.mock.calls.length > 0)
   await new Promise(setImmediate)
   expect(defects).toEqual([])
+})
+
+it('the end of the service is not held up by a session that cannot be closed', async () => {
+  const { stored, sessions, clock } = await connected()
+  stored.close = () => Promise.reject(new GatewayError('STORE_UNWRITABLE', 'made to fail'))
+  await sessions.stop()
+  expect(clock.pendingTimers).toBe(0)
 })
