@@ -1,6 +1,6 @@
 import type { Clock } from '../contract/clock.js'
 import type { Engine } from '../contract/engine.js'
-import type { ErrorCode, GatewayError } from '../contract/errors.js'
+import { isStoreRefusal, type GatewayError } from '../contract/errors.js'
 import type { SessionEvents } from '../contract/events.js'
 import { Message } from '../contract/message.js'
 import { FrameWriter, PublishOutcome, readForBroker, type ToBroker } from '../contract/port-frame.js'
@@ -152,7 +152,8 @@ export class BridgePort implements PortHost {
     else
       this.write().published(
         id,
-        tryAgain.has(error.code) ? PublishOutcome.tryAgain : PublishOutcome.refused,
+        // A node that was taken for dead joins again. Any other fault would come again with the same message.
+        isStoreRefusal(error) ? PublishOutcome.tryAgain : PublishOutcome.refused,
         `${error.code}: ${error.message}`,
       )
   }
@@ -178,10 +179,3 @@ export class BridgePort implements PortHost {
 }
 
 const NOTHING = Buffer.alloc(0)
-
-/** Faults of a store that pass; any other one would come again with the same message. */
-const tryAgain: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'STORE_BUSY',
-  'STORE_UNWRITABLE',
-  'STORE_CLOSED',
-])
