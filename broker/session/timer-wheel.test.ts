@@ -85,6 +85,22 @@ describe('TimerWheel', () => {
     expect(ran).toBe(true)
   })
 
+  it('lets it do so after each sleep, also when nothing was left to run behind the last one', () => {
+    const clock = new ManualClock()
+    const wheel = wheelOf(clock)
+    const timer = wheel.schedule(10_000, () => {})
+    clock.sleep(5_000)
+    clock.advance(0)
+    timer.cancel()
+    let ran = false
+    wheel.schedule(2_000, () => (ran = true))
+    clock.sleep(5_000)
+    clock.advance(0)
+    expect(ran).toBe(false)
+    clock.advance(100)
+    expect(ran).toBe(true)
+  })
+
   it('tells of a task that throws and goes on', () => {
     const clock = new ManualClock()
     const defects: unknown[] = []

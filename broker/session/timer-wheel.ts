@@ -33,7 +33,10 @@ export class TimerWheel {
 
   /** Runs `task` once after `delayMs` milliseconds; any length. */
   schedule(delayMs: number, task: () => void): Timer {
-    if (this.count === 0) this.positionTime = this.clock.monotonic()
+    if (this.count === 0) {
+      this.positionTime = this.clock.monotonic()
+      this.resuming = false
+    }
     const dueIn = Math.max(delayMs, 0) + (this.clock.monotonic() - this.positionTime)
     const ticks = Math.max(1, Math.ceil(dueIn / this.tickMs))
     const slot = this.slots[(this.position + ticks) % SLOTS] as Set<WheelTimer>
