@@ -116,8 +116,12 @@ async function establish(
   engine.attach(engineClient)
   // From here on the end of the connection releases the session.
   connection.established(client)
-  if (terms.will !== undefined) await wills.register(clientId, terms.will.message, terms.will.delayInterval)
-  else if (wills.isDelayed(clientId)) await wills.discard(clientId)
+  if (terms.will !== undefined) {
+    await wills.register(clientId, terms.will.message, terms.will.delayInterval)
+    client.will = terms.will
+  } else if (wills.isDelayed(clientId)) {
+    await wills.discard(clientId)
+  }
   if (opened.present) await dropDeniedSubscriptions(client, layer)
   if (connection.isGone()) {
     // It ended before there was anything to release, or is about to: the lock is ours now.

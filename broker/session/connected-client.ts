@@ -70,6 +70,8 @@ export class ConnectedClient implements InboundLink, DeliveryLink, SessionLink, 
   principal: Principal
   /** Whether the log and the metrics have been told of the client: then they are told of its end. */
   announced = false
+  /** The will of `terms`, as soon as the store has it: one that the client was not accepted with is none. */
+  will: ClientTerms['will']
   /** Whether a deny rule covers part of what the client has subscribed to: each delivery is asked about. */
   filtersDeliveries = false
 

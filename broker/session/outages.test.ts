@@ -21,14 +21,20 @@ afterEach(async () => {
   for (const stop of toStop.splice(0).reverse()) await stop()
 })
 
-/** A client with a durable session, whose store is about to fail. */
-async function connected() {
+/** A client with a durable session and a will, whose store is about to fail. */
+async function connected(putWill?: () => Promise<void>) {
   const { limits } = parseConfig({})
   const clock = new ManualClock()
   const router = createRouter()
   const bounds = { ...limits, whenFull: limits.whenQueueFull }
   const store = new MemoryStore(bounds, silent as StoreEvents, clock)
   await store.open()
+  if (putWill !== undefined) store.putWill = putWill
+  const retained = async () => {
+    const topics: string[] = []
+    for await (const page of store.retained('#')) topics.push(...page.map(({ topic }) => topic))
+    return topics
+  }
   const publishing = createEngine({
     store,
     router,
@@ -86,14 +92,15 @@ async function connected() {
     protocolId: 'MQTT',
     protocolVersion: 5,
     properties,
+    will: { topic: 'wills/c', payload: Buffer.from('gone'), qos: 1, retain: true },
   })
-  await vi.waitUntil(() => sent.length > 0)
+  await vi.waitUntil(() => sent.length > 0 || closed !== undefined)
   const stored = await (open.mock.results[0]?.value as ReturnType<typeof store.openSession>)
   toStop.push(() => {
     connection.closed('peer_closed')
     return Promise.resolve()
   })
-  return { send, sent, stored, defects, connection, sessions, clock, closed: () => closed }
+  return { send, sent, stored, retained, defects, connection, sessions, clock, closed: () => closed }
 }
 
 describe('a SUBSCRIBE that cannot be stored', () => {
@@ -135,4 +142,22 @@ it('the end of the service is not held up by a session that cannot be closed', a
   stored.close = () => Promise.reject(new GatewayError('STORE_UNWRITABLE', 'made to fail'))
   await sessions.stop()
   expect(clock.pendingTimers).toBe(0)
+})
+
+it('a client whose will cannot be stored is not accepted, and leaves none', async () => {
+  const refuse = () => Promise.reject(new GatewayError('STORE_UNWRITABLE', 'made to fail'))
+  const { sent, stored, retained, connection, closed, defects } = await connected(refuse)
+  expect([sent, closed(), defects]).toEqual([[], 'server_busy', []])
+  const released = vi.spyOn(stored, 'close')
+  connection.closed('server_busy')
+  await vi.waitUntil(() => released.mock.calls.length > 0)
+  expect(await retained()).toEqual([])
+})
+
+it('the will of a client that was accepted is published', async () => {
+  const { stored, retained, connection } = await connected()
+  const released = vi.spyOn(stored, 'close')
+  connection.closed('peer_closed')
+  await vi.waitUntil(() => released.mock.calls.length > 0)
+  expect(await retained()).toEqual(['wills/c'])
 })

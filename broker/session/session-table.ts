@@ -18,7 +18,8 @@ export interface SessionClient {
   readonly engineClient: EngineClient
   readonly deliveries: Deliveries
   readonly inbound: { close(): void }
-  readonly terms: { readonly will: { readonly message: Message; readonly delayInterval: number } | undefined }
+  /** As soon as the store has it. */
+  readonly will: { readonly message: Message; readonly delayInterval: number } | undefined
   readonly connection: {
     end(cause: CloseCause, reasonCode: number, reason?: string): void
     /** Resolves when the session has been let go of. */

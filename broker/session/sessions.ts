@@ -114,7 +114,7 @@ export class Sessions {
     // Before anything that a failing store may reject: the session expires all the same.
     if (!ends && claims === undefined && expiresAt !== undefined) this.expireIn(session, lastsMs)
     const seeToWill = async (): Promise<void> => {
-      const { will } = client.terms
+      const { will } = client
       if (will === undefined || keepWill) return
       if (withWill) await wills.connectionEnded(clientId, will.message, will.delayInterval, lastsMs)
       else await wills.discard(clientId)

@@ -90,6 +90,22 @@ describe('a will that the store cannot take now', () => {
     expect(defects).toEqual([])
   })
 
+  it.each([
+    ['with another will', () => wills.register('c', messageOf('again'), 0)],
+    ['without one', () => wills.discard('c')],
+  ])('is published before the client is back %s', async (_, back) => {
+    await wills.register('c', will, 0)
+    failure = 'STORE_UNWRITABLE'
+    await wills.connectionEnded('c', will, 0, 0)
+    await expect(back()).rejects.toMatchObject({ code: 'STORE_UNWRITABLE' })
+    expect([stored.get('c')?.message.payload.toString(), clock.pendingTimers]).toEqual(['gone', 1])
+    failure = undefined
+    await back()
+    expect(published.map(({ payload }) => payload.toString())).toEqual(['gone'])
+    clock.advance(1_500)
+    expect([published.length, clock.pendingTimers, defects]).toEqual([1, 0, []])
+  })
+
   it('is left to the next process when this one ends', async () => {
     await wills.register('c', will, 0)
     failure = 'STORE_CLOSED'

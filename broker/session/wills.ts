@@ -18,12 +18,19 @@ const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['STORE_BUSY', 'STORE
 /** The gateway is going: what is stored is published by the next one. */
 const ENDING: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['STORE_CLOSED', 'NOT_RUNNING'])
 
+interface DelayedWill {
+  readonly timer: Timer
+  readonly message: Message
+  /** Its time had come, and the store did not take it: nothing stops it any more. */
+  readonly refused: GatewayError | undefined
+}
+
 /**
  * Will messages (MQTT 5, 3.1.2.5; 3.1.1, 3.1.2.5). A will is stored at CONNECT, so that the one of a client that
  * was connected when the process died is published by the next process.
  */
 export class Wills {
-  private readonly delayed = new Map<string, { readonly timer: Timer; readonly message: Message }>()
+  private readonly delayed = new Map<string, DelayedWill>()
 
   constructor(
     private readonly store: Store,
@@ -37,14 +44,19 @@ export class Wills {
     private readonly shared?: SharedStore,
   ) {}
 
-  /** A client connects with this will. It replaces whatever is stored under the id. */
+  /**
+   * A client connects with this will. It replaces whatever is stored under the id. Rejects with what the store says while
+   * that does not take the will of an earlier connection.
+   */
   async register(clientId: string, message: Message, delayInterval: number): Promise<void> {
+    await this.publishOverdue(clientId)
     this.cancelDelay(clientId)
     await this.store.putWill(clientId, { message: message.own(), delayInterval, dueAt: undefined })
   }
 
-  /** The client has left with DISCONNECT 0x00, or is back before the delay was over [MQTT-3.1.3-9]. */
+  /** The client has left with DISCONNECT 0x00, or is back before the delay was over [MQTT-3.1.3-9]. Rejects like `register`. */
   async discard(clientId: string): Promise<void> {
+    await this.publishOverdue(clientId)
     this.cancelDelay(clientId)
     await this.store.deleteWill(clientId)
   }
@@ -138,12 +150,22 @@ export class Wills {
     return dueAt ?? this.clock.now() + delayInterval * 1000
   }
 
-  private arm(clientId: string, will: StoredWill & { readonly dueAt: number }): void {
+  /** There is room for one will under an id: the one that waits for the store has to go before another one comes. */
+  private async publishOverdue(clientId: string): Promise<void> {
+    const waiting = this.delayed.get(clientId)
+    if (waiting?.refused === undefined) return
+    this.cancelDelay(clientId)
+    await this.publish(clientId, waiting.message)
+    const refused = this.delayed.get(clientId)?.refused
+    if (refused !== undefined) throw refused
+  }
+
+  private arm(clientId: string, will: StoredWill & { readonly dueAt: number }, refused?: GatewayError): void {
     const timer = this.wheel.schedule(will.dueAt - this.clock.now(), () => {
       this.delayed.delete(clientId)
       this.publish(clientId, will.message).catch(this.onFailure)
     })
-    this.delayed.set(clientId, { timer, message: will.message })
+    this.delayed.set(clientId, { timer, message: will.message, refused })
   }
 
   private cancelDelay(clientId: string): void {
@@ -163,7 +185,7 @@ export class Wills {
     })
     if (error !== undefined && ENDING.has(error.code)) return
     if (error !== undefined && PASSING.has(error.code)) {
-      this.arm(clientId, { message: stored, delayInterval: 0, dueAt: now + RETRY_MS })
+      this.arm(clientId, { message: stored, delayInterval: 0, dueAt: now + RETRY_MS }, error)
       return
     }
     // Another node answers for it by now, or has published it.
