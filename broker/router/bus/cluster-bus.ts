@@ -40,8 +40,6 @@ export interface ClusterBusParts {
   readonly events: BusEvents
   /** The listener, or who waited in `written`, threw. */
   readonly onDefect: (error: unknown) => void
-  /** Runs a task at the end of the turn of the event loop. Default: `setImmediate`. */
-  readonly defer?: (task: () => void) => void
   /** What may wait for one node while Redis is away, bytes, 1 upwards. Default: 32 MiB. */
   readonly backlogBytes?: number
 }
@@ -73,7 +71,6 @@ export class ClusterBus implements NodeBus, Service, InterestTellers {
   private readonly bodies = new MessageBodies()
   private readonly questions: Questions
   private readonly health: WriteHealth
-  private readonly defer: (task: () => void) => void
   private readonly incoming: Incoming
   private readonly limits: { readonly bytes: number }
   private commands: RedisCommands | undefined
@@ -94,7 +91,6 @@ export class ClusterBus implements NodeBus, Service, InterestTellers {
     this.line = new WrittenLine(parts.onDefect)
     this.questions = new Questions(parts.clock)
     this.health = new WriteHealth(parts.events)
-    this.defer = parts.defer ?? setImmediate
     this.limits = { bytes: parts.backlogBytes ?? BACKLOG_BYTES }
     const { events, onDefect } = parts
     const { senders, questions, peers } = this
@@ -191,7 +187,7 @@ export class ClusterBus implements NodeBus, Service, InterestTellers {
   wake(): void {
     if (this.scheduled) return
     this.scheduled = true
-    this.defer(this.endTurn)
+    setImmediate(this.endTurn)
   }
 
   settle(): Settling {
@@ -213,7 +209,7 @@ export class ClusterBus implements NodeBus, Service, InterestTellers {
 
   private async join(): Promise<void> {
     const { redis, membership, clock, interest } = this.parts
-    const { commands, health, defer } = this
+    const { commands, health } = this
     if (commands === undefined) return
     const self = membership.self
     const keys = busKeys(redis.keyPrefix, self)
@@ -224,7 +220,6 @@ export class ClusterBus implements NodeBus, Service, InterestTellers {
       keptSeconds: () => (this.isKnown ? KEPT_SECONDS : KEPT_UNKNOWN_SECONDS),
       clock,
       health,
-      defer,
       onEntry: (bytes) => this.incoming.arrived(bytes),
       onLost: () => this.lost(),
     })

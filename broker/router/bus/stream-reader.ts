@@ -13,8 +13,6 @@ export interface StreamReaderParts {
   readonly keptSeconds: () => number
   readonly clock: Clock
   readonly health: WriteHealth
-  /** Runs a task behind what waits in this turn of the event loop. */
-  readonly defer: (task: () => void) => void
   /** Does not throw. */
   readonly onEntry: (bytes: Buffer) => void
   /**
@@ -210,7 +208,7 @@ export class StreamReader {
 
   private turn(): Promise<void> {
     this.turnBytes = 0
-    return new Promise((resolve) => this.parts.defer(resolve))
+    return new Promise(setImmediate)
   }
 }
 
