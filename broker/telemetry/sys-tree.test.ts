@@ -56,6 +56,20 @@ it('publishes under the names of Mosquitto, again only what has changed, and ave
   expect(round).toEqual({})
 })
 
+it('tells how long it runs, whatever the wall clock is set to', async () => {
+  const clock = new ManualClock()
+  let uptime = ''
+  const publish = (topic: string, value = '') => {
+    if (topic === '$SYS/broker/uptime') uptime = value
+  }
+  const tree = new SysTree({ version: '1.2.3', intervalSeconds: 10, clock, read: () => NOTHING, publish })
+  await tree.start()
+  clock.setWallClock(-3_600_000)
+  clock.advance(20_000)
+  expect(uptime).toBe('20 seconds')
+  await tree.stop()
+})
+
 it('gives each of several nodes a tree of its own, renews it for it expires, and removes it at the end', async () => {
   const clock = new ManualClock()
   const retained = new Map<string, string>()

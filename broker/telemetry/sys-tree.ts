@@ -67,7 +67,7 @@ export class SysTree implements Service {
   }
 
   start(): Promise<void> {
-    this.startedAt = this.options.clock.now()
+    this.startedAt = this.options.clock.monotonic()
     this.round()
     return Promise.resolve()
   }
@@ -84,7 +84,7 @@ export class SysTree implements Service {
     const { clock, intervalSeconds, read } = this.options
     const readings = read()
     this.put('version', this.options.version)
-    this.put('uptime', `${Math.floor((clock.now() - this.startedAt) / 1000)} seconds`)
+    this.put('uptime', `${Math.floor((clock.monotonic() - this.startedAt) / 1000)} seconds`)
     for (const [topic, value] of Object.entries(this.gauges(readings))) this.put(topic, String(value))
     for (const [topic, key] of Object.entries(LOADS))
       this.average(topic, readings[key], this.previous?.[key] ?? 0)
