@@ -28,8 +28,9 @@ export class RemoteNode implements Subscriber {
   wants(text: string, members: number): void {
     const parsed = parseFilter(text, FILTER_LIMITS)
     if (typeof parsed === 'string') return
-    if (members > 0) this.router.subscribe(this, { ...AS_PUBLISHED, ...parsed, members })
-    else this.router.unsubscribe(this, parsed.filter, parsed.share)
+    const { filter, share } = parsed
+    if (members > 0) this.router.subscribe(this, asPublished(filter, share, members))
+    else this.router.unsubscribe(this, filter, share)
   }
 
   remove(): void {
@@ -37,11 +38,19 @@ export class RemoteNode implements Subscriber {
   }
 }
 
-/** Each subscriber there has its own QoS and options: they are applied there. */
-const AS_PUBLISHED: Omit<Subscription, 'filter' | 'share' | 'members'> = {
-  qos: 2,
-  noLocal: false,
-  retainAsPublished: true,
-  retainHandling: 2,
-  identifier: undefined,
+/**
+ * Each subscriber there has its own QoS and options: they are applied there. Written out: with spreads the filters of a
+ * node that joins take three times as long.
+ */
+function asPublished(filter: string, share: string | undefined, members: number): Subscription {
+  return {
+    filter,
+    share,
+    qos: 2,
+    noLocal: false,
+    retainAsPublished: true,
+    retainHandling: 2,
+    identifier: undefined,
+    members,
+  }
 }
