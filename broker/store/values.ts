@@ -141,11 +141,11 @@ export function decodeEntryHead(value: Buffer): EntryHead {
 /** `message` stays undefined for a shared entry: it is in the body. */
 export function decodeEntry(value: Buffer): EntryValue {
   const from = new ValueReader(value)
-  const head = readEntryHead(from)
+  const { kind, size, expiresAt, body } = readEntryHead(from)
   const delivery = readDelivery(from)
-  const message = head.kind === 'inline' ? readMessage(from) : undefined
+  const message = kind === 'inline' ? readMessage(from) : undefined
   from.finish()
-  return { ...head, delivery, message }
+  return { kind, size, expiresAt, body, delivery, message }
 }
 
 export function encodeDelivery(to: ValueWriter, delivery: Delivery): Buffer {

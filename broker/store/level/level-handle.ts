@@ -6,7 +6,7 @@ import { sessionTaken } from '../failures.js'
 import { subscriptionKey } from '../subscription-key.js'
 import type { LevelBatch } from './batch.js'
 import type { LevelContents } from './contents.js'
-import type { Journal } from './journal.js'
+import type { Journal, Write } from './journal.js'
 import { incomingKey, subscriptionKeyOf } from './keys.js'
 import type { LevelSession, SessionOwner } from './level-session.js'
 import { encodeInlineEntry, encodeSubscription } from '../values.js'
@@ -167,7 +167,7 @@ export class LevelHandle implements StoredSession, SessionOwner {
   }
 
   private write(
-    weight: { readonly operations: number; readonly bytes: number; readonly frees?: boolean },
+    { operations, bytes, frees = false }: Pick<Write<LevelBatch>, 'operations' | 'bytes' | 'frees'>,
     change: (batch: LevelBatch) => void,
     done: WriteDone,
   ): void {
@@ -178,7 +178,8 @@ export class LevelHandle implements StoredSession, SessionOwner {
       change(batch)
       return undefined
     }
-    const write = { ...weight, stage, done }
+    // Written out: a spread takes 1.4 us.
+    const write = { operations, bytes, frees, stage, done }
     journal.line(write, journal.refusal(write) ?? (this.owns ? undefined : sessionTaken(this.clientId)))
   }
 }
