@@ -140,3 +140,32 @@ it('stops to read what it missed when it is stopped', async () => {
   await clock.pass(1_000)
   expect([clock.pendingTimers, onDefect.mock.calls]).toEqual([0, []])
 })
+
+it('reads behind the reading of the start when changes were missed meanwhile', async () => {
+  store.records = [record('c', ['x'])]
+  let open = (): void => {}
+  store.gate = new Promise((resolve) => (open = resolve))
+  const started = followed.start()
+  await clock.pass(0)
+  store.listener?.missed()
+  await clock.pass(0)
+  open()
+  await started
+  await followed.caughtUp()
+  store.listener?.changed(subscribed('d', 'y'))
+  expect(world.known()).toEqual({ c: ['x'], d: ['y'] })
+  expect(onDefect).not.toHaveBeenCalled()
+})
+
+it('reads once when it is started again while it waits to repeat a reading', async () => {
+  await followed.start()
+  store.gate = Promise.reject(new GatewayError('STORE_UNWRITABLE', 'Redis is away.'))
+  store.listener?.missed()
+  await clock.pass(0)
+  followed.stop()
+  store.gate = Promise.resolve()
+  const sessions = vi.spyOn(store, 'sessions')
+  await followed.start()
+  await clock.pass(1_000)
+  expect([sessions.mock.calls.length, clock.pendingTimers]).toEqual([1, 0])
+})

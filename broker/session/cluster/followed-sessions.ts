@@ -17,7 +17,10 @@ const RETRY_MS = 1_000
 export class FollowedSessions implements SessionChangeListener {
   /** Changes that came while all sessions are being read; undefined: they are not. */
   private waiting: SessionChange[] | undefined
-  private reading: Promise<void> | undefined
+  /** All sessions are read one time after the other. Does not reject. */
+  private reading: Promise<void> = Promise.resolve()
+  private endPause: () => void = () => {}
+  private stops = 0
   private begun = false
   private tellStarted: () => void = () => {}
   /** Resolves when all sessions are known, or never will be. */
@@ -39,13 +42,15 @@ export class FollowedSessions implements SessionChangeListener {
   async start(): Promise<void> {
     this.waiting = []
     await this.links.store.follow(this)
-    await this.read()
+    await this.inTurn(() => this.read())
     this.begun = true
     this.tellStarted()
   }
 
   /** This node has been taken over from: it knows nothing until the next start. */
   stop(): void {
+    this.stops++
+    this.endPause()
     this.tellStarted()
     if (this.begun) this.started = this.whenStarted()
     this.begun = false
@@ -60,8 +65,8 @@ export class FollowedSessions implements SessionChangeListener {
   missed(): void {
     // Behind the reading that is under way, which may have passed what was missed.
     this.waiting ??= []
-    const before = this.reading ?? Promise.resolve()
-    this.reading = before.then(() => this.readAgain()).catch(this.onDefect)
+    const { stops } = this
+    this.inTurn(() => this.readAgain(stops)).catch(this.onDefect)
   }
 
   /**
@@ -85,19 +90,34 @@ export class FollowedSessions implements SessionChangeListener {
    * While Redis is away for longer than a read waits, the reading begins anew: without it no change would be applied any
    * more.
    */
-  private async readAgain(): Promise<void> {
-    const { started } = this
-    for (;;) {
+  private async readAgain(stops: number): Promise<void> {
+    while (this.stops === stops) {
       try {
         await this.read()
         return
       } catch (error) {
-        // Stopped, and perhaps begun anew: then everything has been read by that.
-        if (this.started !== started) return
+        // Stopped, and perhaps begun anew: then everything is read by that.
+        if (this.stops !== stops) return
         if (!isOutage(error)) throw error
-        await new Promise<void>((resolve) => void this.clock.schedule(RETRY_MS, resolve))
+        await this.pause()
       }
     }
+  }
+
+  private inTurn(read: () => Promise<void>): Promise<void> {
+    const result = this.reading.then(read)
+    this.reading = result.catch(() => {})
+    return result
+  }
+
+  private pause(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.clock.schedule(RETRY_MS, resolve)
+      this.endPause = () => {
+        timer.cancel()
+        resolve()
+      }
+    })
   }
 
   /**
