@@ -19,14 +19,11 @@ export interface OpenedSession {
   readonly incoming: readonly number[]
 }
 
+export type OperationDone = (error: GatewayError | undefined, result: Unpacked) => void
+
 /** What a handle needs of its store. */
 export interface HandleHost {
-  write(
-    handle: RedisHandle,
-    packed: Buffer,
-    frees: boolean,
-    done: (error: GatewayError | undefined, result: Unpacked) => void,
-  ): void
+  write(handle: RedisHandle, packed: Buffer, frees: boolean, done: OperationDone): void
   packEnqueue(handle: RedisHandle, message: Message, delivery: Delivery): Buffer
   packSubscription(subscription: Subscription): Buffer
   read(handle: RedisHandle, afterSequence: number, limit: ReadLimit): Promise<readonly QueueEntry[]>

@@ -8,8 +8,6 @@ import type {
   Adopted,
   ClientClaim,
   OpenOptions,
-  QueueEntry,
-  ReadLimit,
   SessionChangeListener,
   SessionRecord,
   SharedStore,
@@ -18,17 +16,15 @@ import type {
   StoreLimits,
 } from '../../contract/store.js'
 import { DamagedValue, ValueWriter } from '../bytes.js'
-import { sessionTaken, storeClosed } from '../failures.js'
-import { decodeWill, encodeSubscription, encodeWill } from '../values.js'
+import { storeClosed } from '../failures.js'
+import { decodeWill, encodeWill } from '../values.js'
 import { adopt, leftWills, takeWill, type AdoptionParts, type Nodes } from './adoption.js'
 import type { RedisConnections } from './connection.js'
 import { operations } from './operations.js'
-import { readQueue } from './queue-page.js'
-import { RedisHandle, type HandleHost } from './redis-handle.js'
+import { OpenSessions, otherNode } from './open-sessions.js'
 import { readRetained } from './retained-messages.js'
 import { assemble, release, type Running } from './running.js'
-import { readFields, readSessions } from './sessions.js'
-import { finishIntent } from './spanning-accept.js'
+import { readSessions } from './sessions.js'
 import { openRedis } from './suitability.js'
 import { WriteLine } from './write-line.js'
 
@@ -49,7 +45,7 @@ export interface RedisStoreOptions {
   readonly nodes?: Nodes
 }
 
-/** How long `close` waits for Redis, and a read does, milliseconds. */
+/** How long `close` waits for Redis, milliseconds. */
 const PATIENCE_MS = 5_000
 
 /**
@@ -60,8 +56,7 @@ export class RedisStore implements SharedStore {
   readonly kind = 'redis'
   private readonly writes: WriteLine
   private readonly writer = new ValueWriter()
-  /** The newest handle of each client that this node has open. */
-  private readonly handles = new Map<string, RedisHandle>()
+  private readonly opened: OpenSessions
   private name: string
   private running: Running | undefined
   private beginning: Promise<void> | undefined
@@ -76,6 +71,12 @@ export class RedisStore implements SharedStore {
   ) {
     this.name = options.newInstance()
     this.writes = new WriteLine(events)
+    const host = {
+      instance: () => this.name,
+      running: () => this.running,
+      whenOpen: () => this.whenOpen(),
+    }
+    this.opened = new OpenSessions(host, this.writes, events, clock)
   }
 
   get instance(): string {
@@ -132,36 +133,13 @@ export class RedisStore implements SharedStore {
     for (const owner of owners) await this.options.nodes?.suspect(owner)
   }
 
-  async openSession(clientId: string, options: OpenOptions): Promise<StoredSession> {
-    const { cleanStart, expiryInterval, evenExpired = false } = options
-    const opening = operations.open(clientId, cleanStart, expiryInterval, evenExpired)
-    const result = await this.writes.ofClient(clientId, opening)
-    const { layout } = this.whenOpen()
-    const [present, epoch, born, fields, former, unfinished, queued, settledUpTo, last] = result as OpenResult
-    for (const intent of unfinished) await finishIntent(this.writes, intent)
-    const key = `${layout.base(layout.partitionOf(clientId))}s:${clientId}`
-    const { subscriptions, incoming } = readFields(fields, key, this.events)
-    const takenFrom = this.otherNode(former)
-    const handle = new RedisHandle(this.handleHost, {
-      instance: this.name,
-      clientId,
-      present,
-      epoch,
-      born,
-      takenFrom,
-      subscriptions,
-      incoming,
-    })
-    handle.queued = queued
-    handle.settledUpTo = settledUpTo
-    handle.queuedUpTo = last
-    this.handles.set(clientId, handle)
-    return handle
+  openSession(clientId: string, options: OpenOptions): Promise<StoredSession> {
+    return this.opened.open(clientId, options)
   }
 
   async discardSession(clientId: string): Promise<void> {
     await this.writes.ofClient(clientId, operations.discard(clientId, false))
-    this.handles.delete(clientId)
+    this.opened.handles.delete(clientId)
   }
 
   async discardExpired(clientId: string): Promise<boolean> {
@@ -215,7 +193,7 @@ export class RedisStore implements SharedStore {
   async claim(clientId: string): Promise<ClientClaim> {
     const result = await this.writes.ofClient(clientId, operations.claim(clientId))
     const [epoch, former, willOf] = result as readonly [epoch: number, former: Buffer, willOf: Buffer]
-    return { clientId, epoch, takenFrom: this.otherNode(former), willOf: this.otherNode(willOf) }
+    return { clientId, epoch, takenFrom: otherNode(former, this.name), willOf: otherNode(willOf, this.name) }
   }
 
   async yield(clientId: string, epoch: number): Promise<void> {
@@ -253,16 +231,12 @@ export class RedisStore implements SharedStore {
     return { writes, link, layout, events, instance }
   }
 
-  private otherNode(name: Buffer): string | undefined {
-    const node = name.toString()
-    return node === '' || node === this.name ? undefined : node
-  }
-
   private async begin(): Promise<void> {
     const { clock, events, options } = this
     const started = clock.now()
     const { client, layout } = await openRedis(options, clock)
-    const { writes, limits, name: instance, handles } = this
+    const { writes, limits, name: instance } = this
+    const { handles } = this.opened
     const { connections, waitReplicas } = options
     const onFenced = (): void => this.onFencedListener?.()
     const parts = { instance, client, layout, connections, waitReplicas, writes, handles, limits }
@@ -290,7 +264,7 @@ export class RedisStore implements SharedStore {
   private abandon(running: Running): void {
     this.writes.close()
     release(running, this.options.connections)
-    this.handles.clear()
+    this.opened.handles.clear()
   }
 
   private async shutDown(): Promise<void> {
@@ -320,70 +294,4 @@ export class RedisStore implements SharedStore {
     if (this.running === undefined || this.closing !== undefined) throw storeClosed()
     return this.running
   }
-
-  private readonly handleHost: HandleHost = {
-    write: (handle, packed, frees, done) => {
-      const { clientId, instance } = handle
-      if (instance === this.name) this.writes.add(clientId, { packed, clients: [clientId], frees }, done)
-      else this.writes.enter().settle(() => done(sessionTaken(clientId), null))
-    },
-    packEnqueue: (handle, message, delivery) =>
-      this.running?.accepts.packEnqueue(handle, message, delivery) ?? Buffer.alloc(0),
-    packSubscription: (subscription) => encodeSubscription(this.writer, subscription),
-    read: (handle, afterSequence, limit) => this.read(handle, afterSequence, limit),
-    closed: (handle) => {
-      if (this.handles.get(handle.clientId) === handle) this.handles.delete(handle.clientId)
-    },
-  }
-
-  private async read(
-    handle: RedisHandle,
-    afterSequence: number,
-    limit: ReadLimit,
-  ): Promise<readonly QueueEntry[]> {
-    const { link, layout } = this.whenOpen()
-    await this.writes.settled()
-    const partition = layout.partitionOf(handle.clientId)
-    const base = layout.base(partition)
-    const { entries, expired, damaged } = await link.untilAnswered(
-      () => readQueue(link, base, handle, afterSequence, limit, this.clock.now()),
-      PATIENCE_MS,
-    )
-    for (const { sequence, error } of damaged)
-      this.events.entryDamaged('queue entry', `${base}q:${handle.clientId} ${sequence}`, error)
-    const purged = await this.purge(handle, expired)
-    if (purged > 0) this.events.messagesExpired(handle.clientId, purged)
-    await this.purge(
-      handle,
-      damaged.map(({ sequence }) => sequence),
-    )
-    return entries
-  }
-
-  /** Removes what nobody is to get. Where Redis does not let it, the next read comes across it again. */
-  private async purge(handle: RedisHandle, sequences: readonly number[]): Promise<number> {
-    if (sequences.length === 0) return 0
-    try {
-      return Number(
-        await this.writes.ofClient(
-          handle.clientId,
-          operations.purge(handle.clientId, handle.born, sequences),
-        ),
-      )
-    } catch {
-      return 0
-    }
-  }
 }
-
-type OpenResult = readonly [
-  present: boolean,
-  epoch: number,
-  born: number,
-  fields: readonly Buffer[],
-  former: Buffer,
-  unfinished: readonly Buffer[],
-  queued: number,
-  settledUpTo: number,
-  last: number,
-]
