@@ -6,19 +6,13 @@ import {
   flushAll,
   keysOf,
   redisConfig,
-  startCluster,
-  startRedis,
+  kindsOfRedis,
   until,
   type RedisServer,
 } from '../../store/redis/testing.js'
 import { FakeCluster, Inbox, message, TestNode } from './testing.js'
 
-const kinds = [
-  { name: 'a single Redis', start: async () => [await startRedis()] },
-  { name: 'a Cluster of three masters', start: () => startCluster() },
-]
-
-describe.each(kinds)('the bus on $name', ({ start }) => {
+describe.each(kindsOfRedis)('the bus on $name', ({ start }) => {
   let servers: readonly RedisServer[] = []
   const connections: RedisConnections[] = []
   const nodes: TestNode[] = []

@@ -7,8 +7,7 @@ import {
   flushAll,
   keysOf,
   redisConfig,
-  startCluster,
-  startRedis,
+  kindsOfRedis,
   until,
   type RedisServer,
 } from '../../store/redis/testing.js'
@@ -18,10 +17,7 @@ const ORPHANS = 'test{nodes}:orphans'
 const NOBODY = { sessions: [], wills: [] } as const
 
 describeWith('Redis', ['redis-server'], () => {
-  describe.each([
-    { name: 'a single Redis', start: async () => [await startRedis()] },
-    { name: 'a Cluster', start: () => startCluster() },
-  ])('membership on $name', ({ start }) => {
+  describe.each(kindsOfRedis)('membership on $name', ({ start }) => {
     let servers: readonly RedisServer[] = []
     let time = new RedisTime()
     let nodes: TestNode[] = []

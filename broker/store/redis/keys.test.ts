@@ -12,24 +12,13 @@ import {
   to,
 } from '../conformance/bench.js'
 import type { Store } from '../../contract/store.js'
-import {
-  flushAll,
-  keysOf,
-  openableStore,
-  startCluster,
-  startRedis,
-  until,
-  type RedisServer,
-} from './testing.js'
+import { flushAll, keysOf, openableStore, kindsOfRedis, until, type RedisServer } from './testing.js'
 
 /** What stays: the format, the counters of a partition, and for an hour the log of changes. */
 const LASTING = /:format$|\}:meta$|\}:log$|\}:n:/
 
 describeWith('Redis', ['redis-server'], () => {
-  describe.each([
-    { name: 'a single Redis', start: async () => [await startRedis()] },
-    { name: 'a Cluster', start: () => startCluster() },
-  ])('keys on $name', ({ start }) => {
+  describe.each(kindsOfRedis)('keys on $name', ({ start }) => {
     let servers: readonly RedisServer[] = []
     let store: Store
     let end: () => Promise<void>

@@ -8,7 +8,7 @@ import { MemoryStore } from '../memory/memory-store.js'
 import { RecordedEvents, roomy } from '../conformance/bench.js'
 import { inspectStore } from './inspect.js'
 import { migrateAedes, type MigrationOptions, type MigrationReport } from './migrate-aedes.js'
-import { flushAll, openableStore, startCluster, startRedis, type RedisServer } from './testing.js'
+import { flushAll, kindsOfRedis, openableStore, type RedisServer } from './testing.js'
 import { systemClock } from '../../contract/clock.js'
 
 /** aedes-persistence-redis, as far as it is used here to write what a broker with it writes. */
@@ -104,10 +104,7 @@ async function migrate(
 }
 
 describeWith('Redis', ['redis-server'], () => {
-  describe.each([
-    { name: 'a single Redis', start: async () => [await startRedis()] },
-    { name: 'a Cluster', start: () => startCluster() },
-  ])('what aedes-persistence-redis wrote to $name', ({ start }) => {
+  describe.each(kindsOfRedis)('what aedes-persistence-redis wrote to $name', ({ start }) => {
     let servers: readonly RedisServer[] = []
     let source: Redis | Cluster
 

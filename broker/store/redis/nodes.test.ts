@@ -14,21 +14,10 @@ import {
   subscription,
   to,
 } from '../conformance/bench.js'
-import {
-  flushAll,
-  keysOf,
-  openableStore,
-  startCluster,
-  startRedis,
-  until,
-  type RedisServer,
-} from './testing.js'
+import { flushAll, keysOf, openableStore, kindsOfRedis, until, type RedisServer } from './testing.js'
 
 describeWith('Redis', ['redis-server'], () => {
-  describe.each([
-    { name: 'a single Redis', start: async () => [await startRedis()] },
-    { name: 'a Cluster', start: () => startCluster() },
-  ])('several nodes on $name', ({ start }) => {
+  describe.each(kindsOfRedis)('several nodes on $name', ({ start }) => {
     let servers: readonly RedisServer[] = []
     const clock = new ManualClock()
     const releases: (() => Promise<void>)[] = []

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import type { Redis } from 'ioredis'
 import type { RedisConfig } from '../../../config/schema.js'
 import { systemClock, type Clock } from '../../contract/clock.js'
+import type { StoreEvents } from '../../contract/events.js'
 import type { StoreLimits } from '../../contract/store.js'
 import { freePort } from '../../contract/testing/free-port.js'
 import { RecordedEvents, roomy } from '../conformance/bench.js'
@@ -113,6 +114,12 @@ export async function startCluster(masters = 3): Promise<readonly RedisServer[]>
   return servers
 }
 
+/** What a test that has to hold on both is run on. */
+export const kindsOfRedis = [
+  { name: 'a single Redis', start: async () => [await startRedis()] },
+  { name: 'a Cluster', start: () => startCluster() },
+]
+
 /** All keys of these servers, sorted. */
 export async function keysOf(servers: readonly RedisServer[]): Promise<string[]> {
   return (await Promise.all(servers.map(({ client }) => client.keys('*')))).flat().sort()
@@ -162,6 +169,13 @@ export function clusterConfig(
   return { ...redisConfig(0), url: undefined, nodes: servers.map(({ url }) => url), ...fields }
 }
 
+interface StoreParts {
+  readonly limits: StoreLimits
+  readonly events: StoreEvents
+  readonly clock: Clock
+  readonly nodes?: Nodes | undefined
+}
+
 export interface StoreOnServers {
   readonly store: RedisStore
   readonly events: RecordedEvents
@@ -171,32 +185,37 @@ export interface StoreOnServers {
 
 let instances = 0
 
-/** A store on these servers: one of them as a single Redis, several as a Cluster. Not opened yet. */
-export function openableStore(
+/** A store on these servers, for who brings its events and ends its connections. Not opened yet. */
+export function storeOn(
   servers: readonly RedisServer[],
-  fields: Partial<RedisConfig> = {},
-  {
-    limits = roomy,
-    clock = systemClock,
-    nodes,
-  }: { readonly limits?: StoreLimits; readonly clock?: Clock; readonly nodes?: Nodes } = {},
-): StoreOnServers {
+  fields: Partial<RedisConfig>,
+  { limits, events, clock, nodes }: StoreParts,
+): { readonly store: RedisStore; readonly connections: RedisConnections } {
   const [first] = servers
   const config = servers.length > 1 ? clusterConfig(servers, fields) : redisConfig(first?.port ?? 0, fields)
   const connections = new RedisConnections(config, { redisLost: () => {}, redisBack: () => {} })
   const { keyPrefix, waitReplicas } = config
-  const connectTimeoutMs = config.connectTimeoutSeconds * 1_000
-  const events = new RecordedEvents()
   const options = {
     connections,
     keyPrefix,
     waitReplicas,
-    connectTimeoutMs,
+    connectTimeoutMs: config.connectTimeoutSeconds * 1_000,
     ...(nodes && { nodes }),
     newInstance: () => `node${++instances}`,
   }
+  return { store: new RedisStore(options, limits, events, clock), connections }
+}
+
+/** A store on these servers: one of them as a single Redis, several as a Cluster. Not opened yet. */
+export function openableStore(
+  servers: readonly RedisServer[],
+  fields: Partial<RedisConfig> = {},
+  { limits = roomy, clock = systemClock, nodes }: Partial<Omit<StoreParts, 'events'>> = {},
+): StoreOnServers {
+  const events = new RecordedEvents()
+  const { store, connections } = storeOn(servers, fields, { limits, events, clock, nodes })
   return {
-    store: new RedisStore(options, limits, events, clock),
+    store,
     events,
     end() {
       connections.close()
