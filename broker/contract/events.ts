@@ -147,6 +147,8 @@ export interface MembershipEvents {
   /** Redis does not take the beat; it is tried again. Once until it does. Warn. */
   leaseNotRenewed(error: Error): void
   leaseRenewed(): void
+  /** A value in what nodes keep of each other could not be used: it is removed, and nothing else suffers. Error. */
+  leaseDamaged(key: string): void
   /** Somebody who watches threw: a defect of the gateway. Error. */
   watcherFailed(error: Error): void
 }
@@ -159,6 +161,8 @@ export interface BusEvents {
   entryRead(items: number, bytes: number): void
   /** An entry could not be read: it is left out, and nothing else suffers. Warn. */
   busEntryDamaged(error: Error): void
+  /** The same of what nodes want: a key, or a field of one. What was in it is written anew by its node. Warn. */
+  interestDamaged(key: string): void
   /** Entries of a node, or of all, are lost: what was in them is looked up where it is stored. Warn. */
   busEntriesMissed(node: string | undefined): void
   /** Messages for sessions of other nodes were dropped. */

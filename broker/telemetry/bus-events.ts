@@ -3,6 +3,7 @@ import type { BusDropReason, BusEvents } from '../contract/events.js'
 import { counter, labeledCounter, type Cell } from './cells.js'
 import { errorFields, type EventLog } from './event-log.js'
 import { busDropReasons } from './labels.js'
+import { printable } from './printable.js'
 
 const directions = ['written', 'read'] as const
 type ByDirection = Readonly<Record<(typeof directions)[number], Cell>>
@@ -32,7 +33,7 @@ export class BusTelemetry implements BusEvents {
     })
     this.damaged = counter(registry, {
       name: 'bus_damaged_entries_total',
-      help: 'Entries of other nodes that could not be read.',
+      help: 'Entries of other nodes, and values of what they want, that could not be read.',
     })
     this.gaps = counter(registry, {
       name: 'bus_gaps_total',
@@ -55,6 +56,11 @@ export class BusTelemetry implements BusEvents {
   busEntryDamaged(error: Error): void {
     this.damaged.count++
     this.log.warn('bus_entry_damaged', '', errorFields(error), 'an entry of another node cannot be read')
+  }
+
+  interestDamaged(key: string): void {
+    this.damaged.count++
+    this.log.warn('interest_damaged', key, { key: printable(key) }, 'what a node wants cannot be read')
   }
 
   busEntriesMissed(node: string | undefined): void {

@@ -2,11 +2,13 @@ import type { Registry } from 'prom-client'
 import type { MembershipEvents } from '../contract/events.js'
 import { counter, gauge, type Cell } from './cells.js'
 import { errorFields, type EventLog } from './event-log.js'
+import { printable } from './printable.js'
 
 export class MembershipTelemetry implements MembershipEvents {
   private others = 0
   private readonly adoptions: Cell
   private readonly expulsions: Cell
+  private readonly damaged: Cell
 
   constructor(
     registry: Registry,
@@ -24,6 +26,10 @@ export class MembershipTelemetry implements MembershipEvents {
     this.expulsions = counter(registry, {
       name: 'cluster_expulsions_total',
       help: 'Times that the others took this node for dead, so that it began anew.',
+    })
+    this.damaged = counter(registry, {
+      name: 'cluster_damaged_values_total',
+      help: 'Values that nodes keep of each other that could not be used and were removed.',
     })
   }
 
@@ -87,6 +93,16 @@ export class MembershipTelemetry implements MembershipEvents {
 
   leaseRenewed(): void {
     this.log.info('lease_renewed', '', {}, 'the lease of this node is renewed again')
+  }
+
+  leaseDamaged(key: string): void {
+    this.damaged.count++
+    this.log.error(
+      'lease_damaged',
+      key,
+      { key: printable(key) },
+      'a value that nodes keep of each other cannot be used and was removed',
+    )
   }
 
   watcherFailed(error: Error): void {

@@ -3,19 +3,21 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, afterEach, beforeAll } from 'vitest'
 import WebSocket, { createWebSocketStream } from 'ws'
-import { createGateway, type ConfigInput, type Gateway } from '../../broker/app/index.js'
+import { buildGateway, type GatewayProcess } from '../../broker/app/gateway.js'
+import type { ConfigInput } from '../../broker/app/index.js'
+import { parseConfig } from '../../config/load.js'
 import { RawClient, type ConnectOptions, type ProtocolVersion } from './raw-client.js'
 import { ShiftedClock } from './shifted-clock.js'
 
 export interface LogLine {
-  readonly level: number
+  readonly level: string
   readonly event?: string
   readonly msg?: string
   readonly [field: string]: unknown
 }
 
-/** Least level of lines that say: data was lost, or something that cannot happen has happened. */
-const ERROR_LEVEL = 50
+/** Levels of lines that say: data was lost, or something that cannot happen has happened. */
+const ERROR_LEVELS: ReadonlySet<string> = new Set(['error', 'fatal'])
 
 /**
  * A gateway within the test's process, started from source, with a listener for TCP and one for WebSocket on free
@@ -24,7 +26,7 @@ const ERROR_LEVEL = 50
 export class TestGateway {
   readonly clock = new ShiftedClock()
   readonly log: LogLine[] = []
-  private gateway: Gateway | undefined
+  private gateway: GatewayProcess | undefined
   private directory: string | undefined
   private readonly clients: RawClient[] = []
 
@@ -33,8 +35,8 @@ export class TestGateway {
   async start(): Promise<void> {
     if (this.overrides.store?.type === 'level')
       this.directory ??= await mkdtemp(path.join(tmpdir(), 'openclaw-e2e-'))
-    this.gateway = await createGateway(
-      {
+    this.gateway = await buildGateway(
+      parseConfig({
         listeners: [
           { name: 'tcp', type: 'tcp', port: 0 },
           { name: 'ws', type: 'ws', port: 0 },
@@ -43,7 +45,7 @@ export class TestGateway {
         admin: { enabled: false },
         ...this.overrides,
         node: { id: 'test', ...(this.directory !== undefined && { dataDir: this.directory }) },
-      },
+      }),
       {
         clock: this.clock,
         logDestination: { write: (line) => void this.log.push(JSON.parse(line) as LogLine) },
@@ -100,14 +102,21 @@ export class TestGateway {
     return this.address('tcp')
   }
 
-  get running(): Gateway {
+  get running(): GatewayProcess {
     if (this.gateway === undefined) throw new Error('the gateway does not run')
     return this.gateway
   }
 
+  /** What `/readyz` says where it says no. */
+  get notReady(): readonly string[] {
+    return this.running
+      .readiness()
+      .flatMap(({ name, readiness }) => (readiness.ready ? [] : [`${name}: ${readiness.reason}`]))
+  }
+
   /** Lines that an operator would have to look into. */
   get errors(): readonly LogLine[] {
-    return this.log.filter(({ level }) => level >= ERROR_LEVEL)
+    return this.log.filter(({ level }) => ERROR_LEVELS.has(level))
   }
 
   private address(listener: string): number {

@@ -208,7 +208,7 @@ export class ClusterBus implements NodeBus, Service, InterestTellers {
   }
 
   private async join(): Promise<void> {
-    const { redis, membership, clock, interest } = this.parts
+    const { redis, membership, clock, interest, events } = this.parts
     const { commands, health } = this
     if (commands === undefined) return
     const self = membership.self
@@ -222,8 +222,20 @@ export class ClusterBus implements NodeBus, Service, InterestTellers {
       health,
       onEntry: (bytes) => this.incoming.arrived(bytes),
       onLost: () => this.lost(),
+      onInterestLost: () => this.rewriteInterest(),
+      onDamaged: (key) => events.interestDamaged(key),
     })
-    const presence = { self, reader, copy: new InterestCopy({ redis: commands, keys, clock, health }) }
+    const copy: InterestCopy = new InterestCopy({
+      redis: commands,
+      keys,
+      clock,
+      health,
+      onLost: () => {
+        events.interestDamaged(keys.interest)
+        this.rewriteInterest()
+      },
+    })
+    const presence = { self, reader, copy }
     this.presence = presence
     await reader.start()
     if (this.presence !== presence) return
@@ -318,7 +330,14 @@ export class ClusterBus implements NodeBus, Service, InterestTellers {
         limits,
         onDirty,
       }),
-      interest: new RemoteInterest({ redis, key: keys.interest, clock, health, newNode }),
+      interest: new RemoteInterest({
+        redis,
+        key: keys.interest,
+        clock,
+        health,
+        newNode,
+        onDamaged: (key) => events.interestDamaged(key),
+      }),
     }
   }
 
@@ -360,11 +379,15 @@ export class ClusterBus implements NodeBus, Service, InterestTellers {
 
   /** Redis has lost this node's stream or a part of it, and perhaps what it wants as well. */
   private lost(): void {
+    this.rewriteInterest()
+    this.incoming.missed(undefined)
+  }
+
+  private rewriteInterest(): void {
     const { interest } = this.parts
     this.presence?.copy.rewrite(interest.beginAnew(), interest.all())
     const { version } = interest
     for (const { outgoing } of this.peers.values()) outgoing.interest({ base: version, version, wanted: [] })
-    this.incoming.missed(undefined)
   }
 
   private async allWritten(): Promise<void> {

@@ -140,7 +140,9 @@ export class FakeRedis implements RedisPort {
     if (source === RENEW_STREAM) {
       const stream = this.streams.get(key)
       this.lifetimes.set(key, Number(args[1]))
-      return stream === undefined ? null : [Buffer.from(`${stream.last}-0`), Buffer.from(this.process)]
+      if (stream === undefined) return [null, Buffer.from(''), 0, []]
+      const unwanted = this.hashes.has(String(args[0])) ? 0 : 1
+      return [Buffer.from(`${stream.last}-0`), Buffer.from(this.process), unwanted, []]
     }
     if (source !== WRITE_INTEREST) throw new Error('the fake knows no such script')
     if (!this.streams.has(String(args[0]))) return 0

@@ -14,7 +14,13 @@ export interface InterestCopyParts {
   readonly keys: BusKeys
   readonly clock: Clock
   readonly health: WriteHealth
+  /** What changes are to be added to is not there any more: `rewrite` is to be called. */
+  readonly onLost: () => void
 }
+
+/** What became of a write, as the script says it. */
+const NO_STREAM = 0
+const NOTHING_THERE = 2
 
 /** What this node wants, in Redis, for nodes that come later or have missed a change. Changes are written in order. */
 export class InterestCopy {
@@ -53,9 +59,10 @@ export class InterestCopy {
     this.pending = new Map()
     this.anew = false
     this.send([...pending], version, anew).then(
-      (there) => {
+      (written) => {
         this.parts.health.succeeded(this)
-        this.ended(there, pending, anew)
+        if (written === NOTHING_THERE) this.lost()
+        else this.ended(written !== NO_STREAM, pending, anew)
       },
       (error: unknown) => {
         if (!this.closed) this.parts.health.failed(this, error)
@@ -68,16 +75,21 @@ export class InterestCopy {
     wanted: readonly (readonly [string, number])[],
     version: number,
     anew: boolean,
-  ): Promise<boolean> {
+  ): Promise<RedisReply> {
     const { redis, keys } = this.parts
     for (let from = 0; from === 0 || from < wanted.length; from += FILTERS_PER_WRITE) {
       const chunk = wanted.slice(from, from + FILTERS_PER_WRITE)
       const last = from + FILTERS_PER_WRITE >= wanted.length
       const head = [keys.stream, anew && from === 0 ? 1 : 0, last ? version : '']
       const written: RedisReply = await redis.script(WRITE_INTEREST, keys.interest, ...head, ...chunk.flat())
-      if (written === 0) return false
+      if (written !== 1) return written
     }
-    return true
+    return 1
+  }
+
+  private lost(): void {
+    this.busy = false
+    if (!this.closed) this.parts.onLost()
   }
 
   private ended(there: boolean, sent: ReadonlyMap<string, number>, anew: boolean): void {

@@ -12,6 +12,8 @@ export interface RemoteInterestParts {
   readonly health: WriteHealth
   /** The node as a subscriber without subscriptions. */
   readonly newNode: () => RemoteNode
+  /** A field of the copy that cannot be used: it is passed over. */
+  readonly onDamaged: (key: string) => void
 }
 
 /** Pause before the copy is read again, when Redis is away or the copy is behind, milliseconds. */
@@ -117,12 +119,18 @@ export class RemoteInterest {
       const fields = list(page[1])
       for (let i = 0; i + 1 < fields.length; i += 2) {
         const field = String(fields[i])
-        if (field.startsWith('f')) node.wants(field.slice(1), Number(String(fields[i + 1])))
+        const sound = field.startsWith('f') && node.wants(field.slice(1), numberIn(fields[i + 1]) ?? -1)
+        if (!sound && field !== 'version') this.parts.onDamaged(`${key} ${field}`)
       }
     } while (cursor !== '0')
     if (this.pending === undefined) return false
     // What was told meanwhile may be in some pages and not in others; done again, it does no harm.
-    let version = stored === null ? 0 : Number(String(stored))
+    let version = stored === null ? 0 : numberIn(stored)
+    if (version === undefined) {
+      this.parts.onDamaged(`${key} version`)
+      // With its next change the node writes another one.
+      version = this.pending[0]?.base ?? 0
+    }
     for (const change of this.pending) {
       if (change.base > version) return false
       if (change.version <= version) continue
@@ -147,6 +155,12 @@ export class RemoteInterest {
 
 function apply(node: RemoteNode, { wanted }: InterestChange): void {
   for (const [filter, members] of wanted) node.wants(filter, members)
+}
+
+/** Undefined: it is none. */
+function numberIn(value: RedisReply | undefined): number | undefined {
+  const text = Buffer.isBuffer(value) ? value.toString() : ''
+  return /^\d{1,15}$/.test(text) ? Number(text) : undefined
 }
 
 function list(reply: RedisReply | undefined): readonly RedisReply[] {

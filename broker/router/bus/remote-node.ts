@@ -24,13 +24,14 @@ export class RemoteNode implements Subscriber {
     else this.bus.forwardShared(this.node, message, sharedFilter)
   }
 
-  /** `members`: 0: wanted no more. A filter that is none is passed over. */
-  wants(text: string, members: number): void {
+  /** `members`: 0: wanted no more. Whether that could be used: a filter that is none is passed over. */
+  wants(text: string, members: number): boolean {
     const parsed = parseFilter(text, FILTER_LIMITS)
-    if (typeof parsed === 'string') return
+    if (typeof parsed === 'string' || !Number.isSafeInteger(members) || members < 0) return false
     const { filter, share } = parsed
     if (members > 0) this.router.subscribe(this, asPublished(filter, share, members))
     else this.router.unsubscribe(this, filter, share)
+    return true
   }
 
   remove(): void {

@@ -20,6 +20,10 @@ export interface StreamReaderParts {
    * got all that the former one had.
    */
   readonly onLost: () => void
+  /** What this node wants is not in Redis any more, and has to be written anew. */
+  readonly onInterestLost: () => void
+  /** A key that was of another kind has been removed. */
+  readonly onDamaged: (key: string) => void
 }
 
 /** How long Redis holds a read that finds nothing, milliseconds. */
@@ -51,6 +55,8 @@ export class StreamReader {
   private stopped = false
   /** Which process of Redis it was that answered last. */
   private process: string | undefined
+  /** Whether the last read was answered. */
+  private isWell = false
   private readBytes = 0
   private turnBytes = 0
   private trimming = false
@@ -103,6 +109,7 @@ export class StreamReader {
         if (reply === null || this.parts.clock.monotonic() - this.renewedAt >= RENEW_MS) await this.renew()
       } catch (error) {
         if (this.hasStopped()) return
+        this.isWell = false
         this.parts.health.failed(this, error)
         await this.pause()
         await this.untilAnswered(() => this.renew())
@@ -118,8 +125,12 @@ export class StreamReader {
     })
     try {
       const { stream } = this.parts.keys
-      const options = ['COUNT', WRITES_PER_READ, 'BLOCK', BLOCK_MS, 'STREAMS', stream, this.position]
-      return await this.blocking.command('xread', ...options)
+      // Behind a failure it is not to be known for seconds whether reading works again.
+      const blockMs = this.isWell ? BLOCK_MS : 1
+      const options = ['COUNT', WRITES_PER_READ, 'BLOCK', blockMs, 'STREAMS', stream, this.position]
+      const reply = await this.blocking.command('xread', ...options)
+      this.isWell = true
+      return reply
     } finally {
       silence.cancel()
     }
@@ -158,20 +169,24 @@ export class StreamReader {
 
   /** Lets the stream live on, and looks whether it is still the one that was read. */
   private async renew(): Promise<void> {
-    const { commands, keys, keptSeconds, onLost, clock } = this.parts
+    const { commands, keys, keptSeconds, onLost, onInterestLost, onDamaged, clock } = this.parts
     const reply = await commands.script(RENEW_STREAM, keys.stream, keys.interest, keptSeconds())
     this.renewedAt = clock.monotonic()
-    if (reply === null) {
+    const [last = null, running, unwanted, damaged] = list(reply)
+    for (const key of list(damaged)) onDamaged(String(key))
+    if (last === null) {
       await this.create()
       this.process = undefined
       onLost()
       return
     }
-    const [last, process] = list(reply).map(String)
+    const process = String(running)
+    // At the start nothing has been written yet.
+    if (unwanted === 1 && this.process !== undefined) onInterestLost()
     const replaced = this.process !== undefined && this.process !== process
     this.process = process
     // What is read again is known by its number.
-    if (replaced || last === undefined || isBefore(last, this.position)) this.position = BEGINNING
+    if (replaced || isBefore(String(last), this.position)) this.position = BEGINNING
     if (replaced) onLost()
   }
 

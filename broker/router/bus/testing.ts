@@ -73,6 +73,7 @@ export class BusRecord implements BusEvents {
   written = 0
   read = 0
   readonly damaged: Error[] = []
+  readonly damagedKeys: string[] = []
   readonly missed: (string | undefined)[] = []
   readonly dropped: string[] = []
   failing = 0
@@ -89,6 +90,10 @@ export class BusRecord implements BusEvents {
 
   busEntryDamaged(error: Error): void {
     this.damaged.push(error)
+  }
+
+  interestDamaged(key: string): void {
+    this.damagedKeys.push(key)
   }
 
   busEntriesMissed(node: string | undefined): void {

@@ -147,6 +147,7 @@ export class ClusterMembership implements Membership, Service {
         if (beat.expelled) throw new GatewayError('INTERNAL', `The name ${this.self} is not a fresh one.`)
         this.alive = new Set(beat.others)
         this.phase = 'member'
+        for (const key of beat.damaged) events.leaseDamaged(key)
         events.joined(this.self, beat.others.length)
         this.takeOver(beat.toAdopt)
         this.beatLater(leaseMs / BEATS_PER_LEASE)
@@ -190,6 +191,7 @@ export class ClusterMembership implements Membership, Service {
       if (this.phase !== 'member') return 0
       if (beat.expelled) this.expel()
       else {
+        for (const key of beat.damaged) events.leaseDamaged(key)
         this.compare(new Set(beat.others))
         this.takeOver(beat.toAdopt)
       }

@@ -10,6 +10,8 @@ export type Beat =
       readonly others: readonly string[]
       /** Nodes that are no more, and that this one is to take over from. */
       readonly toAdopt: readonly string[]
+      /** What could not be used and has been removed: a key, or a name in one. */
+      readonly damaged: readonly string[]
     }
 
 /**
@@ -45,11 +47,13 @@ export class Leases {
    * they are told to a Redis that may have forgotten some.
    */
   async beat(node: string, known: ReadonlySet<string>): Promise<Beat> {
-    let reply = known.size > 0 ? await this.run('beat', node) : ASKS_WHO
-    if (reply === ASKS_WHO) reply = await this.run('beat', node, JSON.stringify([...known]))
-    const [others, toAdopt] = Array.isArray(reply) ? (reply as readonly RedisReply[]) : []
-    if (others === undefined || toAdopt === undefined) return { expelled: true }
-    return { expelled: false, others: names(others), toAdopt: names(toAdopt) }
+    const first = known.size > 0 ? list(await this.run('beat', node)) : ASKS_WHO
+    const asks = first.length === ASKS_WHO.length
+    const reply = asks ? list(await this.run('beat', node, JSON.stringify([...known]))) : first
+    const [damaged, others, toAdopt] = reply
+    if (damaged === undefined || others === undefined || toAdopt === undefined) return { expelled: true }
+    const allDamaged = asks ? [...names(first[0]), ...names(damaged)] : names(damaged)
+    return { expelled: false, others: names(others), toAdopt: names(toAdopt), damaged: allDamaged }
   }
 
   /** The node goes by itself, or its process has ended. What it has left behind (wills, sessions) is adopted. */
@@ -72,8 +76,8 @@ export class Leases {
   }
 }
 
-/** Answer to a beat that has to be repeated with the names of the nodes that are known. */
-const ASKS_WHO = 0
+/** Answer to a beat that has to be repeated with the names of the nodes that are known: only what was damaged. */
+const ASKS_WHO: readonly RedisReply[] = [[]]
 
 /** KEYS[1]: the leases. ARGV: the node, its lease in milliseconds, another node or, of a beat, a list of them. */
 const COMMON = `
@@ -83,6 +87,23 @@ local GONE, ORPHANS, BEAT, NEWS = base .. 'gone', base .. 'orphans', base .. 'be
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local DAY, HOUR = 86400000, 3600000
+
+-- Behind this write the script may write without memory as well: leases go on when Redis is full of messages.
+redis.call('PEXPIRE', leases .. '-', 1)
+
+-- Values that nobody of us wrote. Without them everybody is entered again by a beat.
+local damaged = {}
+for key, kind in pairs({ [leases] = 'zset', [GONE] = 'zset', [ORPHANS] = 'hash', [BEAT] = 'string', [NEWS] = 'stream' }) do
+  local found = redis.call('TYPE', key).ok
+  if found ~= kind and found ~= 'none' then
+    redis.call('DEL', key)
+    damaged[#damaged + 1] = key
+  end
+end
+
+local function isName(name)
+  return #name <= 64 and string.match(name, '^[%w_-]+$') ~= nil
+end
 
 local function int(value)
   return string.format('%.0f', value)
@@ -108,7 +129,7 @@ if redis.call('ZSCORE', GONE, node) then return false end
 -- about the nodes. Each gets time to renew its lease, also one that Redis has no lease of any more.
 local last = tonumber(redis.call('GET', BEAT) or nil)
 local paused = not last or now < last or now - last > lease / 2
-if other == '' and (paused or not redis.call('ZSCORE', leases, node)) then return 0 end
+if other == '' and (paused or not redis.call('ZSCORE', leases, node)) then return { damaged } end
 redis.call('SET', BEAT, int(now), 'PX', DAY)
 if other ~= '' then
   for _, name in ipairs(cjson.decode(other)) do lend(name) end
@@ -118,6 +139,18 @@ if paused then
 end
 
 if redis.call('ZADD', leases, int(now + lease), node) == 1 then tell(node) end
+
+-- Nobody is a node of that name, or has a lease of hours.
+for _, name in ipairs(redis.call('ZRANGE', leases, 0, -1)) do
+  if not isName(name) then
+    redis.call('ZREM', leases, name)
+    damaged[#damaged + 1] = leases .. ' ' .. name
+  end
+end
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', leases, '(' .. int(now + HOUR), '+inf')) do
+  redis.call('ZADD', leases, int(now + lease), name)
+  damaged[#damaged + 1] = leases .. ' ' .. name
+end
 
 redis.call('ZREMRANGEBYSCORE', GONE, '-inf', int(now - DAY))
 for _, name in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', int(now))) do
@@ -132,7 +165,10 @@ end
 local adopt, orphans = {}, redis.call('HGETALL', ORPHANS)
 for i = 1, #orphans, 2 do
   local name, adopter = orphans[i], orphans[i + 1]
-  if adopter == '' or not redis.call('ZSCORE', leases, adopter) then
+  if not isName(name) then
+    redis.call('HDEL', ORPHANS, name)
+    damaged[#damaged + 1] = ORPHANS .. ' ' .. name
+  elseif adopter == '' or not redis.call('ZSCORE', leases, adopter) then
     redis.call('HSET', ORPHANS, name, node)
     adopter = node
   end
@@ -143,7 +179,7 @@ local others = {}
 for _, name in ipairs(redis.call('ZRANGE', leases, 0, -1)) do
   if name ~= node then others[#others + 1] = name end
 end
-return { others, adopt }
+return { damaged, others, adopt }
 `,
   leave: `
 if redis.call('ZREM', leases, node) == 1 then
@@ -168,6 +204,10 @@ const SCRIPTS = {
   suspect: COMMON + ACTIONS.suspect,
 } as const
 
-function names(reply: RedisReply): readonly string[] {
-  return Array.isArray(reply) ? (reply as readonly RedisReply[]).map(String) : []
+function list(reply: RedisReply | undefined): readonly RedisReply[] {
+  return Array.isArray(reply) ? (reply as readonly RedisReply[]) : []
+}
+
+function names(reply: RedisReply | undefined): readonly string[] {
+  return list(reply).map(String)
 }

@@ -116,6 +116,7 @@ export class TestNode {
       rejoinFailed: () => note('rejoin failed'),
       leaseNotRenewed: () => note('no beat'),
       leaseRenewed: () => note('beat again'),
+      leaseDamaged: (key) => note(`damaged ${key}`),
       watcherFailed: () => note('watcher failed'),
     }
     const { store, clock } = this
