@@ -1,5 +1,12 @@
 import { afterAll, afterEach, beforeAll } from 'vitest'
-import { keysOf, startCluster, startRedis, type RedisServer } from '../../broker/store/redis/testing.js'
+import {
+  keysOf,
+  startCluster,
+  startRedis,
+  startSentinels,
+  type RedisServer,
+  type SentinelGroup,
+} from '../../broker/store/redis/testing.js'
 import type { ConfigInput } from '../../config/schema.js'
 import { TestGateway } from './gateway.js'
 
@@ -12,6 +19,10 @@ export interface ClusterOptions {
   readonly nodes?: number
   /** Masters of a Redis Cluster; 1: a single Redis. */
   readonly masters?: number
+  /** A master and its replica behind three sentinels. */
+  readonly sentinels?: boolean
+  /** `redis.waitReplicas`. */
+  readonly waitReplicas?: number
   readonly config?: ConfigInput
 }
 
@@ -19,12 +30,14 @@ export interface ClusterOptions {
 export class TestCluster {
   readonly nodes: TestGateway[] = []
   servers: readonly RedisServer[] = []
+  private group: SentinelGroup | undefined
 
   constructor(private readonly options: ClusterOptions) {}
 
   async start(): Promise<void> {
-    const { nodes = 3, masters = 1 } = this.options
-    this.servers = masters > 1 ? await startCluster(masters) : [await startRedis()]
+    const { nodes = 3, masters = 1, sentinels = false } = this.options
+    this.group = sentinels ? await startSentinels() : undefined
+    this.servers = this.group?.servers ?? (masters > 1 ? await startCluster(masters) : [await startRedis()])
     for (let i = 0; i < nodes; i++) await this.addNode()
   }
 
@@ -42,19 +55,28 @@ export class TestCluster {
     return node
   }
 
+  get sentinels(): SentinelGroup {
+    if (this.group === undefined) throw new Error('there are no sentinels')
+    return this.group
+  }
+
   get redis(): ConfigInput['redis'] {
+    const { masters = 1, waitReplicas = 0 } = this.options
+    const common = { keyPrefix: 'e2e', commandTimeoutSeconds: 2, waitReplicas }
+    if (this.group !== undefined) {
+      const { sentinels, master } = this.group
+      return { ...common, sentinels: sentinels.map(({ url }) => url), master }
+    }
     const urls = this.servers.map(({ url }) => url)
-    const { masters = 1 } = this.options
     return {
-      keyPrefix: 'e2e',
-      commandTimeoutSeconds: 2,
+      ...common,
       ...(masters > 1 ? { nodes: urls } : { url: urls[0] }),
     }
   }
 
   async stop(): Promise<void> {
     for (const node of this.nodes.splice(0)) await node.dispose()
-    await Promise.all(this.servers.map((server) => server.stop()))
+    await (this.group?.stop() ?? Promise.all(this.servers.map((server) => server.stop())))
   }
 }
 

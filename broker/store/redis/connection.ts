@@ -62,6 +62,15 @@ export class RedisConnections {
     return this.faults.get(client)
   }
 
+  /**
+   * To be told what a command failed with. Where Redis did not answer in time all its connections are made anew: a host
+   * that vanished closes none, and behind Sentinel another one may be the master by now. A Cluster finds that out itself.
+   */
+  failed(error: unknown): void {
+    if (this.isCluster || !(error instanceof Error) || error.message !== 'Command timed out') return
+    for (const client of this.clients) if (client.status === 'ready') client.disconnect(true)
+  }
+
   /** Resolves when the connection is usable, or has been ended. */
   ready(client: RedisClient): Promise<void> {
     if (client.status === 'ready' || client.status === 'end') return Promise.resolve()

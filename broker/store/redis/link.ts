@@ -33,8 +33,8 @@ export async function runScript(
 
 /** Pause before a command that failed is sent again, milliseconds. */
 const RETRY_MS = 100
-/** How long one WAIT waits for replicas before it is asked again, milliseconds. */
-const WAIT_MS = 1_000
+/** How long one WAIT waits for replicas, and holds up its connection, before it is asked again, milliseconds. */
+const WAIT_MS = 500
 
 export interface RedisLinkOptions {
   readonly address: string
@@ -43,6 +43,8 @@ export interface RedisLinkOptions {
   readonly isCluster: boolean
   /** Why there is no connection, where that is known. */
   readonly faultOfConnection: () => Error | undefined
+  /** Told of every command that failed. */
+  readonly onFailure: (error: unknown) => void
 }
 
 /**
@@ -152,6 +154,7 @@ export class RedisLink {
       }
       return this.fenced
     }
+    this.options.onFailure(error)
     const refusal = error instanceof Error && error.name === 'ReplyError' && this.refused(error.message)
     if (refusal) return refusal
     const outage = this.outageOf(error)

@@ -61,6 +61,7 @@ class Commands implements RedisCommands {
     const { connections, keyPrefix } = this
     const { address, isCluster } = connections
     if (!(error instanceof Error)) return error
+    connections.failed(error)
     if (error.name !== 'ReplyError') {
       const fault = connections.faultOf(this.client)
       if (fault === undefined) return error

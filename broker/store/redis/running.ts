@@ -50,6 +50,7 @@ export function assemble(parts: RunningParts): Running {
     waitReplicas,
     keyPrefix: layout.prefix,
     faultOfConnection: () => connections.faultOf(client),
+    onFailure: (error: unknown) => connections.failed(error),
   }
   const link = new RedisLink(client, ofLink, clock, events, onFenced)
   const topics = new RetainedTopics(limits)

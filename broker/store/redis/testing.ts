@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -46,7 +46,10 @@ process.on('exit', () => {
 /** Starts a redis-server on a free port of 127.0.0.1 with a folder of its own; resolves when it answers. */
 export async function startRedis(args: readonly string[] = []): Promise<RedisServer> {
   const directory = mkdtempSync(join(tmpdir(), 'openclaw-redis-'))
-  const common = ['--bind', '127.0.0.1', '--dir', directory, '--save', '', '--appendonly', 'no']
+  // A sentinel keeps its state in the file of its configuration.
+  const file = args.includes('--sentinel') ? [join(directory, 'sentinel.conf')] : []
+  for (const each of file) writeFileSync(each, '')
+  const common = [...file, '--bind', '127.0.0.1', '--dir', directory, '--save', '', '--appendonly', 'no']
   let child: ChildProcess | undefined
   let port = 0
   const start = async (): Promise<void> => {
@@ -89,6 +92,54 @@ export async function startRedis(args: readonly string[] = []): Promise<RedisSer
       rmSync(directory, { recursive: true, force: true })
     },
   }
+}
+
+export interface SentinelGroup {
+  /** The master, then its replica. */
+  readonly servers: readonly [RedisServer, RedisServer]
+  readonly sentinels: readonly RedisServer[]
+  readonly master: string
+  /** Port of the master, as the first sentinel sees it. */
+  masterPort(): Promise<number>
+  stop(): Promise<void>
+}
+
+/** A master with a replica behind three sentinels that fail over after half a second of silence. */
+export async function startSentinels(args: readonly string[] = []): Promise<SentinelGroup> {
+  const master = 'shared'
+  const first = await startRedis(args)
+  const second = await startRedis(['--replicaof', '127.0.0.1', String(first.port), ...args])
+  await until(async () => (await second.client.info('replication')).includes('master_link_status:up'))
+  const sentinels = await Promise.all([1, 2, 3].map(() => startRedis(['--sentinel'])))
+  for (const { client } of sentinels) {
+    await client.call('sentinel', 'monitor', master, '127.0.0.1', first.port, 2)
+    const settings = ['down-after-milliseconds', '500', 'failover-timeout', '2000', 'parallel-syncs', '1']
+    await client.call('sentinel', 'set', master, ...settings)
+  }
+  const [watcher] = sentinels
+  // It knows the replica and the other sentinels: else nobody votes.
+  for (const { client } of sentinels)
+    await until(async () => {
+      const state = new Map(pairsOf(await client.call('sentinel', 'master', master)))
+      return state.get('num-slaves') === '1' && state.get('num-other-sentinels') === '2'
+    })
+  return {
+    servers: [first, second],
+    sentinels,
+    master,
+    async masterPort() {
+      const reply = (await watcher?.client.call('sentinel', 'get-master-addr-by-name', master)) as string[]
+      return Number(reply[1])
+    },
+    async stop() {
+      await Promise.all([...sentinels, first, second].map((server) => server.stop()))
+    },
+  }
+}
+
+function pairsOf(reply: unknown): [string, string][] {
+  const flat = reply as readonly string[]
+  return Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i] ?? '', flat[2 * i + 1] ?? ''])
 }
 
 /** A Cluster of `masters` servers without replicas, with the slots shared out evenly. */
