@@ -71,7 +71,7 @@ describeWith('gateways on a Redis behind Sentinel', ['redis-server'], () => {
       const cluster = new TestCluster({
         nodes: 2,
         sentinels: true,
-        waitReplicas: 1,
+        redis: { waitReplicas: 1 },
         config: { shutdown: { drainSeconds: 1, graceSeconds: 1 } },
       })
       try {

@@ -21,8 +21,8 @@ export interface ClusterOptions {
   readonly masters?: number
   /** A master and its replica behind three sentinels. */
   readonly sentinels?: boolean
-  /** `redis.waitReplicas`. */
-  readonly waitReplicas?: number
+  /** On top of where it is. */
+  readonly redis?: Omit<NonNullable<ConfigInput['redis']>, 'url' | 'nodes' | 'sentinels' | 'master'>
   readonly config?: ConfigInput
 }
 
@@ -61,8 +61,8 @@ export class TestCluster {
   }
 
   get redis(): ConfigInput['redis'] {
-    const { masters = 1, waitReplicas = 0 } = this.options
-    const common = { keyPrefix: 'e2e', commandTimeoutSeconds: 2, waitReplicas }
+    const { masters = 1, redis } = this.options
+    const common = { keyPrefix: 'e2e', commandTimeoutSeconds: 2, ...redis }
     if (this.group !== undefined) {
       const { sentinels, master } = this.group
       return { ...common, sentinels: sentinels.map(({ url }) => url), master }

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { describeWith } from '../../../e2e/harness/programs.js'
 import { afterEach, expect, it } from 'vitest'
 import { GatewayError } from '../../contract/errors.js'
@@ -69,6 +70,7 @@ describeWith('opening', ['redis-server'], () => {
       failure([server], { username, password: 'pw', ...fields })
     await user('enough', ...least)
     expect(await told('enough')).toBe('opened')
+    expect(readFileSync('docs/redis.md', 'utf8')).toContain(` ${neededRights('openclaw', false)}\n`)
     // They are needed behind the opening, or lived without.
     const later: readonly string[] = ['subscribe', 'info']
     for (const command of neededCommands(false).filter((each) => !later.includes(each))) {
