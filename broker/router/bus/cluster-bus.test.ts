@@ -53,6 +53,25 @@ function writtenOf({ bus }: TestNode): Promise<GatewayError | undefined> {
   return new Promise((resolve) => bus.written(resolve))
 }
 
+describe('a node that is taken for gone by one of the others', () => {
+  it('takes in what that one sends when they have met again', async () => {
+    const { a, b, inbox } = await two()
+    for (const text of numbers(20)) {
+      a.publish(message('wanted/x', text))
+      await writtenOf(a)
+    }
+    await until(() => inbox.received.length === 20)
+    for (const watcher of a.membership.watchers) watcher.left?.('b')
+    for (const watcher of a.membership.watchers) watcher.joined?.('b')
+    await a.bus.introduced()
+    a.publish(message('wanted/x', 'again'))
+    await until(() => inbox.received.includes('again'))
+    expect(inbox.received).toEqual([...numbers(20), 'again'])
+    // Something may have been on its way between the two.
+    expect(b.missedFrom).toEqual(['a'])
+  })
+})
+
 describe('forwarding', () => {
   it('costs nothing when nobody elsewhere wants the message', async () => {
     const { a } = await two()
