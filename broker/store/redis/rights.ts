@@ -19,6 +19,7 @@ const TRIALS: readonly (readonly [command: string, ...args: readonly string[]])[
   ['mget', 'key'],
   ['decr', 'key'],
   ['pexpire', 'key', '1000'],
+  ['pttl', 'key'],
   ['expire', 'key', '1'],
   ['del', 'key'],
   ['hset', 'key', "'a'", '1'],
