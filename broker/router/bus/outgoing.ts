@@ -60,7 +60,8 @@ export class Outgoing {
     private readonly stream: StreamWriter,
     private readonly parts: OutgoingParts,
   ) {
-    this.number = parts.after
+    // What was for it meanwhile has not been sent: one number is left out, so that it looks for what it has missed.
+    this.number = parts.after === 0 ? 0 : parts.after + 1
   }
 
   /** The number that was given last. */
