@@ -1,5 +1,16 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { loadConfig } from './load.js'
@@ -73,6 +84,44 @@ describe('docker-compose.yml', () => {
     )
   })
 })
+
+const checkAof = spawnSync('redis-check-aof', ['--version']).error === undefined
+
+describe('Redis', () => {
+  it.skipIf(!checkAof)('is started without the transaction that a crash has torn', () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'openclaw-compose-'))
+    try {
+      const whole = command('SELECT', '0') + command('SET', 'a', '1')
+      const torn = command('MULTI') + command('SET', 'b', '1') + command('SET', 'c', '1').slice(0, 20)
+      const aof = path.join(folder, 'appendonlydir')
+      mkdirSync(aof)
+      writeFileSync(path.join(aof, 'appendonly.aof.1.incr.aof'), whole + torn)
+      writeFileSync(
+        path.join(aof, 'appendonly.aof.manifest'),
+        'file appendonly.aof.1.incr.aof seq 1 type i\n',
+      )
+      // In the image it changes the user and starts Redis.
+      writeFileSync(path.join(folder, 'docker-entrypoint.sh'), '#!/bin/sh\necho "started: $*"\n', {
+        mode: 0o755,
+      })
+      const { status, stdout, stderr } = spawnSync('sh', [path.resolve('config/compose/redis.sh')], {
+        cwd: folder,
+        env: { ...process.env, PATH: `${folder}:${process.env['PATH'] ?? ''}` },
+        encoding: 'utf8',
+      })
+      expect(status, stdout + stderr).toBe(0)
+      expect(stdout).toContain('started: redis-server /usr/local/etc/redis/redis.conf')
+      expect(readFileSync(path.join(aof, 'appendonly.aof.1.incr.aof'), 'latin1')).toBe(whole)
+    } finally {
+      rmSync(folder, { recursive: true, force: true })
+    }
+  })
+})
+
+/** As Redis writes it. */
+function command(...words: readonly string[]): string {
+  return [`*${words.length}`, ...words.flatMap((word) => [`$${word.length}`, word]), ''].join('\r\n')
+}
 
 function gatewayConfig() {
   return loadConfig({ file: 'config/compose/gateway.yaml', overrides: [], env: {} }).config

@@ -1,6 +1,7 @@
 import { describeWith } from '../../../e2e/harness/programs.js'
-import { afterEach, expect, it } from 'vitest'
+import { afterEach, expect, it, vi } from 'vitest'
 import { accept, keep, message, queueText, retainedText, settle, to } from '../conformance/bench.js'
+import { RedisLink } from './link.js'
 import type { RedisStore } from './redis-store.js'
 import { openableStore, startRedis, until, type RedisServer, type StoreOnServers } from './testing.js'
 
@@ -32,6 +33,22 @@ function reasonOf(store: RedisStore): string {
 }
 
 describeWith('while Redis is away', ['redis-server'], () => {
+  it('a batch that was sent again on another connection changes nothing when the first one comes late', async () => {
+    const { store } = await opened(await redis())
+    const session = await store.openSession('c', keep)
+    const write = vi.spyOn(RedisLink.prototype, 'write')
+    releases.push(() => {
+      write.mockRestore()
+      return Promise.resolve()
+    })
+    await accept(store, { message: message({ text: '1' }), recipients: to('c') })
+    const [batch] = write.mock.calls
+    const [link] = write.mock.contexts as RedisLink[]
+    await accept(store, { message: message({ text: '2' }), recipients: to('c') })
+    await expect(link?.write(...batch!)).rejects.toThrow('STALE')
+    expect(await queueText(session)).toBe('1:1 2:2')
+  })
+
   it('writes wait, and everything goes on by itself when it is back, nothing lost and nothing twice', async () => {
     const server = await redis('--appendonly', 'yes', '--appendfsync', 'always')
     const { store, events } = await opened(server)

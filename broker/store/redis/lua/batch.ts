@@ -13,7 +13,7 @@ import { SESSION_OPERATIONS } from './session-operations.js'
  * writes, it is no matter of one value: nobody goes on without.
  *
  * A batch has a number, and its reply is kept with it: sent again because the connection was cut before the reply
- * came, it changes nothing and gets the same reply.
+ * came, it changes nothing and gets the same reply. Nor does one that comes behind a later one.
  *
  * KEYS[1]: what the partition's keys begin with, behind it `n:` and the node. ARGV[1]: the batch, packed.
  */
@@ -41,7 +41,10 @@ local last = redis.call('GET', KEYS[1])
 if last == 'fenced' then return redis.error_reply('FENCED') end
 if last then
   local cut = string.find(last, ' ', 1, true)
-  if string.sub(last, 1, cut - 1) == int(number) then return string.sub(last, cut + 1) end
+  local lastNumber = tonumber(string.sub(last, 1, cut - 1))
+  if lastNumber == number then return string.sub(last, cut + 1) end
+  -- Late, from a connection that was given up: it was sent again on another one, and has been answered there.
+  if lastNumber > number then return redis.error_reply('STALE') end
 end
 
 local function hasWill(id)
