@@ -9,7 +9,7 @@ import { readBridges } from '../bridges/config.js'
 import { runBridges, type RunningBridges } from '../bridges/run.js'
 import { RecordedEvents } from '../bridges/runtime/testing.js'
 import { systemClock } from '../broker/contract/clock.js'
-import { freePort } from '../broker/contract/testing/free-port.js'
+import { freePort } from '../broker/contract/free-port.js'
 import { describeWith } from './harness/programs.js'
 
 /** Of every reading: the window that it belongs to stays open for as long as any test takes. */

@@ -5,7 +5,7 @@ import mqtt from 'mqtt'
 import { describe, expect, it } from 'vitest'
 import type * as DemoModule from '../broker/app/demo.js'
 import type { Reading } from '../devices-sim/index.js'
-import { freePort } from '../broker/contract/testing/free-port.js'
+import { freePort } from '../broker/contract/free-port.js'
 import { OpenClaw } from './harness/openclaw.js'
 
 /** From dist/, because its pipelines run on a thread of their own. */

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import path from 'node:path'
-import { freePort } from '../../broker/contract/testing/free-port.js'
+import { freePort } from '../../broker/contract/free-port.js'
 
 /** The file that docker-compose.yml mounts. */
 export const HAPROXY_CONFIG = path.join(import.meta.dirname, '..', '..', 'config', 'compose', 'haproxy.cfg')

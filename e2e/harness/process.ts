@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ConfigInput } from '../../config/schema.js'
-import { freePort } from '../../broker/contract/testing/free-port.js'
+import { freePort } from '../../broker/contract/free-port.js'
 import { OpenClaw, type Outcome, type RunOptions } from './openclaw.js'
 
 /** Longest wait for a gateway to be ready, in milliseconds; a start takes about half a second. */

@@ -1,11 +1,11 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePort } from '../../broker/contract/free-port.js'
 import type { Endpoint } from '../client/endpoint.js'
 import type { Broker, Fleet, PeerSettings, Transport } from './broker.js'
 import { makeCertificate, type Certificate } from './certificate.js'
 import { pinned } from './cores.js'
-import { freePorts } from './free-ports.js'
 import { startProgram, type Program } from './program.js'
 
 export interface Ports {
@@ -66,8 +66,13 @@ export async function launch(recipe: Recipe, fleet: Fleet, settings: PeerSetting
     for (let number = 0; number < fleet.nodes; number++) {
       const own = join(directory, `node-${number}`)
       mkdirSync(own)
-      const [ws = 0, tcp = 0, wss = 0, tls = 0, spare = 0] = await freePorts(5)
-      const ports = { ws, tcp, wss, tls, spare }
+      const ports: Ports = {
+        ws: await freePort(),
+        tcp: await freePort(),
+        wss: await freePort(),
+        tls: await freePort(),
+        spare: await freePort(),
+      }
       const prepared = recipe.prepare({ directory: own, ports, redis: redis?.port, certificate })
       nodes.push({ ports, ...prepared, program: await start({ ports, ...prepared }) })
     }
@@ -112,7 +117,7 @@ interface Redis {
 
 /** It shares the core of the nodes, as it shares the bill. Nothing is written to the disk. */
 async function startRedis(directory: string, settings: PeerSettings): Promise<Redis> {
-  const [port = 0] = await freePorts(1)
+  const port = await freePort()
   const command = pinned(settings.cores, [
     'redis-server',
     ...['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, '--save', ''],

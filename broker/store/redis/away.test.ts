@@ -1,43 +1,18 @@
 import { describeWith } from '../../../e2e/harness/programs.js'
-import { afterEach, expect, it, vi } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import { accept, keep, message, queueText, retainedText, settle, to } from '../conformance/bench.js'
 import { RedisLink } from './link.js'
-import type { RedisStore } from './redis-store.js'
-import { openableStore, startRedis, until, type RedisServer, type StoreOnServers } from './testing.js'
+import { reasonOf, useServers } from './test-servers.js'
+import { until } from './testing.js'
 
-const releases: (() => Promise<void>)[] = []
-afterEach(async () => {
-  for (const release of releases.splice(0).reverse()) await release()
-})
-
-async function redis(...args: string[]): Promise<RedisServer> {
-  const server = await startRedis(args)
-  releases.push(() => server.stop())
-  return server
-}
-
-async function opened(server: RedisServer, fields = {}): Promise<StoreOnServers> {
-  const on = openableStore([server], fields)
-  await on.store.open()
-  releases.push(async () => {
-    await on.store.close()
-    await on.end()
-  })
-  return on
-}
-
-/** Why it is not ready; '' when it is. */
-function reasonOf(store: RedisStore): string {
-  const readiness = store.readiness()
-  return readiness.ready ? '' : readiness.reason
-}
+const { release, redis, opened } = useServers()
 
 describeWith('while Redis is away', ['redis-server'], () => {
   it('a batch that was sent again on another connection changes nothing when the first one comes late', async () => {
     const { store } = await opened(await redis())
     const session = await store.openSession('c', keep)
     const write = vi.spyOn(RedisLink.prototype, 'write')
-    releases.push(() => {
+    release(() => {
       write.mockRestore()
       return Promise.resolve()
     })

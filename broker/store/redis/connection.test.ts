@@ -1,24 +1,12 @@
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { describeWith } from '../../../e2e/harness/programs.js'
-import { afterEach, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import type { SessionChange } from '../../contract/store.js'
 import { keep, subscription } from '../conformance/bench.js'
-import { openableStore, startRedis, until, type RedisServer, type StoreOnServers } from './testing.js'
+import { useServers } from './test-servers.js'
+import { until, type RedisServer } from './testing.js'
 
-const releases: (() => Promise<void>)[] = []
-afterEach(async () => {
-  for (const release of releases.splice(0).reverse()) await release()
-})
-
-async function opened(server: Pick<RedisServer, 'port'>): Promise<StoreOnServers> {
-  const on = openableStore([server as RedisServer])
-  await on.store.open()
-  releases.push(async () => {
-    await on.store.close()
-    await on.end()
-  })
-  return on
-}
+const { release, redis, opened } = useServers()
 
 /** In front of a Redis; cuts the connection instead of forwarding a `SUBSCRIBE`, so often. */
 async function cutting(server: RedisServer) {
@@ -46,7 +34,7 @@ async function cutting(server: RedisServer) {
   })
   await new Promise<void>((resolve) => listening.listen(0, '127.0.0.1', resolve))
   proxy.port = (listening.address() as AddressInfo).port
-  releases.push(async () => {
+  release(async () => {
     proxy.cutAll()
     await new Promise((resolve) => listening.close(resolve))
   })
@@ -55,8 +43,7 @@ async function cutting(server: RedisServer) {
 
 describeWith('a connection to Redis', ['redis-server'], () => {
   it('that is cut while it is subscribing again subscribes once more, and ends nothing', async () => {
-    const server = await startRedis()
-    releases.push(() => server.stop())
+    const server = await redis()
     const proxy = await cutting(server)
     const { store } = await opened(proxy)
     const other = await opened(server)

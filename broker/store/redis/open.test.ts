@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { describeWith } from '../../../e2e/harness/programs.js'
-import { afterEach, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { GatewayError } from '../../contract/errors.js'
 import {
   accept,
@@ -14,23 +14,15 @@ import {
   to,
 } from '../conformance/bench.js'
 import { neededCommands, neededRights } from './rights.js'
-import { openableStore, startCluster, startRedis, until, type RedisServer } from './testing.js'
+import { useServers } from './test-servers.js'
+import { openableStore, startCluster, until, type RedisServer } from './testing.js'
 import type { RedisConfig } from '../../../config/schema.js'
 
-const releases: (() => Promise<unknown>)[] = []
-afterEach(async () => {
-  for (const release of releases.splice(0).reverse()) await release()
-})
-
-async function redis(...args: string[]): Promise<RedisServer> {
-  const server = await startRedis(args)
-  releases.push(() => server.stop())
-  return server
-}
+const { release, redis } = useServers()
 
 async function failure(servers: readonly RedisServer[], fields: Partial<RedisConfig> = {}): Promise<string> {
   const { store, end } = openableStore(servers, fields)
-  releases.push(end)
+  release(end)
   try {
     await store.open()
     await store.close()
@@ -108,7 +100,7 @@ describeWith('opening', ['redis-server'], () => {
   it('tells a Cluster from a single one', async () => {
     const single = await redis()
     const cluster = await startCluster()
-    releases.push(() => Promise.all(cluster.map((server) => server.stop())))
+    release(() => Promise.all(cluster.map((server) => server.stop())))
     expect(await failure(cluster.slice(0, 1))).toMatch(/^REDIS_UNSUITABLE: .*part of a Cluster.*redis\.nodes/)
     const nodes = [single.url]
     expect(await failure([single], { url: undefined, nodes })).toMatch(
@@ -126,7 +118,7 @@ describeWith('opening', ['redis-server'], () => {
     const server = await redis('--maxmemory', '100mb', '--maxmemory-policy', 'allkeys-lru')
     const { store, events, end } = openableStore([server])
     await store.open()
-    releases.push(end, () => store.close())
+    release(end, () => store.close())
     expect(store.readiness()).toMatchObject({
       ready: false,
       reason: expect.stringMatching(/allkeys-lru.*noeviction/) as string,
@@ -136,7 +128,7 @@ describeWith('opening', ['redis-server'], () => {
     await store.close()
     const again = openableStore([server])
     await again.store.open()
-    releases.push(again.end, () => again.store.close())
+    release(again.end, () => again.store.close())
     expect(again.store.readiness()).toMatchObject({
       ready: true,
       warnings: [expect.stringMatching(/keeps nothing on disk.*appendonly/)],
@@ -147,7 +139,7 @@ describeWith('opening', ['redis-server'], () => {
     const server = await redis('--appendonly', 'yes')
     const { store, events, end } = openableStore([server])
     await store.open()
-    releases.push(end, () => store.close())
+    release(end, () => store.close())
     expect([store.readiness(), events.risks]).toEqual([{ ready: true }, []])
   })
 })
@@ -156,7 +148,7 @@ describeWith('a damaged value', ['redis-server'], () => {
   it('costs that one entry, and is named', async () => {
     const server = await redis()
     const { store, events, end } = openableStore([server])
-    releases.push(end, () => store.close())
+    release(end, () => store.close())
     await store.open()
     const { client } = server
     for (const id of ['a', 'b', 'c', 'd', 'e']) {
@@ -201,7 +193,7 @@ describeWith('a damaged value', ['redis-server'], () => {
   it('of any kind under any key leaves the node running', async () => {
     const server = await redis()
     const { store, events, end } = openableStore([server])
-    releases.push(end, () => store.close())
+    release(end, () => store.close())
     await store.open()
     const session = await store.openSession('a', keep)
     await accept(store, { message: message(), recipients: to('a', 'nobody'), retain: true })

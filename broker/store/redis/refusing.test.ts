@@ -1,36 +1,11 @@
 import { rmSync } from 'node:fs'
 import { describeWith } from '../../../e2e/harness/programs.js'
-import { afterEach, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { accept, keep, message, queueText, settle, to } from '../conformance/bench.js'
-import type { RedisStore } from './redis-store.js'
-import { openableStore, startRedis, until, type RedisServer, type StoreOnServers } from './testing.js'
+import { reasonOf, useServers } from './test-servers.js'
+import { until, type RedisServer } from './testing.js'
 
-const releases: (() => Promise<void>)[] = []
-afterEach(async () => {
-  for (const release of releases.splice(0).reverse()) await release()
-})
-
-async function redis(...args: string[]): Promise<RedisServer> {
-  const server = await startRedis(args)
-  releases.push(() => server.stop())
-  return server
-}
-
-async function opened(server: RedisServer, fields = {}): Promise<StoreOnServers> {
-  const on = openableStore([server], fields)
-  await on.store.open()
-  releases.push(async () => {
-    await on.store.close()
-    await on.end()
-  })
-  return on
-}
-
-/** Why it is not ready; '' when it is. */
-function reasonOf(store: RedisStore): string {
-  const readiness = store.readiness()
-  return readiness.ready ? '' : readiness.reason
-}
+const { release, redis, opened } = useServers()
 
 describeWith('a Redis that is there and refuses', ['redis-server'], () => {
   it('a full memory refuses messages, lets queues be emptied, and is on readiness until it passes', async () => {
@@ -113,7 +88,7 @@ describeWith('a Redis that is there and refuses', ['redis-server'], () => {
     const { store } = await opened(server)
     await server.client.config('SET', 'busy-reply-threshold', '50')
     const holder = server.client.duplicate()
-    releases.push(() => {
+    release(() => {
       holder.disconnect()
       return Promise.resolve()
     })

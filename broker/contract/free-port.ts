@@ -4,13 +4,18 @@ import net from 'node:net'
 const LOWEST = 10_000
 const HIGHEST = 32_767
 
+/** Each is given once: whoever got one may not listen yet. As many as a process starts servers. */
+const given = new Set<number>()
+
 /**
  * A TCP port of 127.0.0.1 that nobody listens on, nor on the one `apart` above it. For processes that come back on the
- * same port after a restart; a gateway inside the test takes port 0.
+ * same port after a restart; whatever is in the process of who asks takes port 0.
  */
 export async function freePort(apart = 0): Promise<number> {
   for (;;) {
     const port = LOWEST + Math.floor(Math.random() * (HIGHEST - LOWEST - apart + 1))
+    if (given.has(port) || given.has(port + apart)) continue
+    given.add(port).add(port + apart)
     if ((await isFree(port)) && (apart === 0 || (await isFree(port + apart)))) return port
   }
 }
